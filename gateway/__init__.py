@@ -1,0 +1,1 @@
+"""The read API: serves the newest row from a cache, and never calls a model."""

@@ -1,0 +1,1 @@
+"""One GPU, one process: forecasts over HTTP, one at a time."""

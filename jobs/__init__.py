@@ -1,0 +1,1 @@
+"""What cron calls: one module per job, `python -m jobs NAME`."""
