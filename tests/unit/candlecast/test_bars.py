@@ -104,10 +104,11 @@ def test_the_same_bar_again_is_dropped() -> None:
 def test_of_two_bars_of_one_hour_the_finished_one_is_kept() -> None:
     forming = bar(1, high=11.0, volume=2)
 
-    clean, report = validate(frame(bar(0), forming, bar(1), bar(2)), BTC, "1h")
+    for rows in ([bar(0), forming, bar(1), bar(2)], [bar(0), bar(1), forming, bar(2)]):
+        clean, report = validate(frame(*rows), BTC, "1h")
 
-    assert clean["volume"].tolist() == [5, 5, 5]
-    assert (report.count("conflict"), report.count("duplicate")) == (1, 0)
+        assert clean["volume"].tolist() == [5, 5, 5]
+        assert (report.count("conflict"), report.count("duplicate")) == (1, 0)
 
 
 def test_a_broken_duplicate_does_not_push_out_the_sound_bar() -> None:
@@ -201,7 +202,12 @@ stamps = st.one_of(
     st.integers(0, 60).map(lambda hour: pd.Timestamp("2024-07-08T00:30Z") + pd.Timedelta(hours=hour) / 2),
     st.sampled_from([pd.NaT, pd.Timestamp("1970-01-01", tz="UTC"), pd.Timestamp("2024-07-08T13:37:11.5Z")]),
 )
-rows = st.lists(st.tuples(stamps, prices, prices, prices, prices, st.one_of(st.just(0.0), prices)), max_size=40)
+wild_rows = st.tuples(stamps, prices, prices, prices, prices, st.one_of(st.just(0.0), prices))
+hours = st.integers(0, 9).map(lambda hour: pd.Timestamp("2024-07-08T12:00Z") + pd.Timedelta(hours=hour))
+sound_rows = st.tuples(hours, *[st.integers(2, 4)] * 4, st.integers(0, 2)).map(
+    lambda row: (row[0], row[1], max(row[1:5]), min(row[1:5]), row[4], row[5])
+)
+rows = st.lists(st.one_of(sound_rows, wild_rows), max_size=40)
 instruments = st.sampled_from([BTC, SPY, CL, INSTRUMENTS["VIX"], INSTRUMENTS["EURUSD"]])
 
 
