@@ -235,6 +235,15 @@ def test_earnings_mark_every_bar_of_the_symbols_own_day() -> None:
     assert not any(other["is_earnings"])
 
 
+def test_earnings_that_move_to_another_day_leave_the_first_one() -> None:
+    # Listed for Tuesday (rows 4 to 7), moved at noon on Monday to Wednesday, of which rows 8 and 9 are there.
+    listed, moved = MONDAY + DAY + 20.5 * HOUR, MONDAY + 2 * DAY + 20.5 * HOUR
+    named = {"event": "Apple Inc. Earnings", "symbol": "AAPL"}
+    what = encoder([scheduled(listed, **named), row(MONDAY + 12 * HOUR, moved, listed_at=listed, **named)])
+
+    assert np.flatnonzero(encode(what, step=6 * HOUR, instrument=AAPL)["is_earnings"]).tolist() == [8, 9]
+
+
 @pytest.mark.parametrize(
     ("family_event", "channel"), [("Federal Funds Rate", "days_to_fomc"), ("CPI m/m", "days_to_cpi")]
 )
