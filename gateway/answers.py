@@ -1,0 +1,217 @@
+"""Answers as bytes: serialised once, sent many times.
+
+A forecast never changes, its age changes every second. So the forecast is serialised (and compressed) once, and
+what depends on the moment is put in front of it when it is sent:
+
+    {"age_seconds":754,"expected_next_at":"…","stale":false,"stale_reason":null,   <- spliced in at most once a second
+     "symbol":"BTCUSDT","interval":"1h",…}                                         <- serialised when it was loaded
+
+The compressed form is spliced the same way: an uncompressed deflate block, followed by the stored deflate stream.
+"""
+
+import hashlib
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+
+from candlecast.freshness import overdue_reason, stale_at
+
+Header = tuple[bytes, bytes]
+
+JSON: Final = b"application/json"
+HTML: Final = b"text/html; charset=utf-8"
+
+# Long enough to be worth the client's time to unpack, as usual.
+WORTH_COMPRESSING: Final = 1024
+
+_GZIP_HEADER: Final = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What every answer of one second has in common.
+
+    second : wall clock, whole seconds since 1970
+    checked_s : seconds since the database last confirmed that nothing newer is there
+    unconfirmed : why that is too long ago, None while it is not
+    """
+
+    second: int
+    checked_s: int
+    unconfirmed: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An answer ready to be sent; `headers` lack only the content coding."""
+
+    etag: bytes
+    headers: list[Header]
+    body: bytes
+    gzip_headers: list[Header]
+    gzip_body: bytes | None
+    not_modified_headers: list[Header]
+
+
+def render(
+    content_type: bytes, etag: bytes, max_age_s: int, checked_s: int, body: bytes, gzip_body: bytes | None
+) -> Rendered:
+    """An answer with the headers of RFC 9111: how long it may be reused, and how long ago it was checked."""
+    common = [
+        (b"etag", etag),
+        (
+            b"cache-control",
+            b"public, max-age=%d, stale-while-revalidate=300, stale-if-error=86400" % (max_age_s + checked_s),
+        ),
+        (b"age", b"%d" % checked_s),
+        (b"vary", b"accept-encoding"),
+    ]
+    typed = [(b"content-type", content_type), *common]
+    gzip_headers = []
+    if gzip_body is not None:
+        gzip_headers = [*typed, (b"content-encoding", b"gzip"), (b"content-length", b"%d" % len(gzip_body))]
+    return Rendered(etag, [*typed, (b"content-length", b"%d" % len(body))], body, gzip_headers, gzip_body, common)
+
+
+def deflate(data: bytes) -> bytes:
+    """`data` as a raw deflate stream, the second half of what `gzip_spliced` joins."""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return compressor.compress(data) + compressor.flush()
+
+
+def gzip_spliced(front: bytes, rest: bytes, deflated_rest: bytes) -> bytes:
+    """`front + rest` as one gzip member, without compressing `rest` again.
+
+    `front` becomes a stored block (RFC 1951 §3.2.4), so it has to be shorter than 64 KiB.
+    """
+    stored = struct.pack("<BHH", 0, len(front), len(front) ^ 0xFFFF) + front
+    trailer = struct.pack("<II", zlib.crc32(rest, zlib.crc32(front)), (len(front) + len(rest)) & 0xFFFFFFFF)
+    return _GZIP_HEADER + stored + deflated_rest + trailer
+
+
+def accepts_gzip(accept_encoding: bytes) -> bool:
+    """Whether an Accept-Encoding header allows gzip."""
+    for coding in accept_encoding.lower().split(b","):
+        name, _, weight = coding.partition(b";")
+        if name.strip() in (b"gzip", b"*"):
+            return weight.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000")
+    return False
+
+
+def iso(moment: datetime) -> str:
+    """An instant as it is written in every answer: UTC, whole seconds unless it has more."""
+    text = moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds")
+    return text.replace("+00:00", "Z")
+
+
+class ForecastAnswer:
+    """One forecast: its immutable part as bytes, and the facts from which its freshness is computed."""
+
+    __slots__ = (
+        "_deflated",
+        "_digest",
+        "_due",
+        "_due_at",
+        "_issued",
+        "_moment",
+        "_rendered",
+        "_rest",
+        "_stale",
+    )
+
+    def __init__(
+        self, fields: Mapping[str, Any], *, interval: str, issued_at: datetime, expected_next_at: datetime
+    ) -> None:
+        """`fields` are the JSON members that never change; instants are UTC."""
+        self._rest = orjson.dumps(dict(fields))[1:]  # without the opening brace: the front brings it
+        self._deflated = deflate(self._rest)
+        self._digest = hashlib.blake2b(self._rest, digest_size=12).hexdigest()
+        self._issued = issued_at.timestamp()
+        self._due_at = expected_next_at
+        self._due = expected_next_at.timestamp()
+        self._stale = stale_at(interval, expected_next_at).timestamp()
+        self._moment: Moment | None = None
+        self._rendered: Rendered | None = None
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory held, counting one rendered copy of either coding."""
+        return 2 * (len(self._rest) + len(self._deflated)) + 1024
+
+    def replaced_in_s(self, now: float) -> float:
+        """Seconds until the next forecast should have arrived, its grace included; negative when it is overdue."""
+        return self._stale - now
+
+    def at(self, moment: Moment) -> Rendered:
+        """The answer as of `moment`; rendered once for all readers of the same moment."""
+        if self._rendered is None or self._moment is not moment:
+            self._rendered, self._moment = self._render(moment), moment
+        return self._rendered
+
+    def _render(self, moment: Moment) -> Rendered:
+        reason = moment.unconfirmed
+        if reason is None and moment.second >= self._stale:
+            reason = overdue_reason(self._due_at)
+        front = orjson.dumps(
+            {
+                "age_seconds": max(0, int(moment.second - self._issued)),
+                "expected_next_at": iso(self._due_at),
+                "stale": reason is not None,
+                "stale_reason": reason,
+            }
+        )
+        front = front[:-1] + b","
+        # Weak: two answers with this tag differ in age_seconds only. Turning stale is a change worth telling.
+        state = "fresh" if reason is None else "unconfirmed" if moment.unconfirmed else "overdue"
+        etag = f'W/"{self._digest}-{state}"'.encode()
+        # Nothing newer is expected before it is due, so clients may keep it that long, but look again each minute.
+        max_age_s = min(60, max(5, int(self._due - moment.second)))
+        return render(
+            JSON, etag, max_age_s, moment.checked_s, front + self._rest, gzip_spliced(front, self._rest, self._deflated)
+        )
+
+
+@dataclass(slots=True)
+class Document:
+    """Any other answer: bytes that stand as they are until the cache replaces them."""
+
+    body: bytes
+    content_type: bytes = JSON
+    max_age_s: int = 30
+    fresh_s: float = 60.0
+    _gzip: bytes | None = field(init=False)
+    _etag: bytes = field(init=False)
+    _moment: Moment | None = field(init=False, default=None)
+    _rendered: Rendered | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        worth = len(self.body) >= WORTH_COMPRESSING
+        self._gzip = gzip_spliced(b"", self.body, deflate(self.body)) if worth else None
+        self._etag = f'W/"{hashlib.blake2b(self.body, digest_size=12).hexdigest()}"'.encode()
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory held by the body in both codings."""
+        return len(self.body) + len(self._gzip or b"") + 512
+
+    def fresh_for_s(self) -> float:
+        """Seconds until it should be built again."""
+        return self.fresh_s
+
+    def pick(self, part: str | None) -> "Document":  # noqa: ARG002  (like a shelf and the overview)
+        """Itself: a document has no parts."""
+        return self
+
+    def at(self, moment: Moment) -> Rendered:
+        """The answer as of `moment`."""
+        if self._rendered is None or self._moment is not moment:
+            self._rendered = render(
+                self.content_type, self._etag, self.max_age_s, moment.checked_s, self.body, self._gzip
+            )
+            self._moment = moment
+        return self._rendered

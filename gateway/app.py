@@ -1,0 +1,93 @@
+"""The gateway as an ASGI application."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from candlecast.store.engine import database_url
+from gateway.database import Database
+from gateway.front import Front
+from gateway.problems import Problem, shown
+from gateway.routes import build_router
+from gateway.service import Service
+from gateway.settings import GatewaySettings
+
+
+def create_app(settings: GatewaySettings, *, database: Database | None = None) -> Front:
+    """The application; it opens nothing before its lifespan starts.
+
+    `database` is where to read, when it is not to be made from the settings.
+    """
+    service = Service(settings, database or Database(address(settings)))
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    app = FastAPI(
+        title="Candlecast",
+        version=version("candlecast"),
+        description="Probabilistic candlestick forecasts: issued ahead of time, served with their true age, scored.",
+        lifespan=lifespan,
+        docs_url=None,  # its pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.service = service
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _broken)
+    front = Front(app, service)
+    app.include_router(build_router(service, lambda: front))
+    return front
+
+
+def address(settings: GatewaySettings) -> str:
+    """Where the database is: as set, else the embedded one below `settings.home`, started if need be."""
+    env: Mapping[str, str] = {"DATABASE_URL": settings.database_url} if settings.database_url else {}
+    return database_url(env, Path(settings.home), role="reader")
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response()
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    wrong = [
+        {"parameter": str(item["loc"][-1]), "problem": str(item["msg"]), "got": shown(str(item.get("input", "")))[1:-1]}
+        for item in error.errors()
+    ]
+    sentences = "; ".join(f"{item['parameter']} is “{item['got']}”: {item['problem']}" for item in wrong)
+    return Problem("bad_parameter", f"{sentences}. /openapi.json describes every parameter.", errors=wrong).response()
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = "GET, HEAD, OPTIONS" if request.url.path.startswith("/showcase/") else "GET, HEAD"
+        return Problem(
+            "method_not_allowed", f"This address can only be read; use {allowed}.", headers={"allow": allowed}
+        ).response()
+    return Problem(
+        "unknown_path",
+        "There is nothing at this address; / shows what there is, and /openapi.json describes every route.",
+    ).response()
+
+
+async def _broken(_: Request, error: Exception) -> Response:
+    return Problem(
+        "internal", f"An unexpected {type(error).__name__} happened; it is in the gateway's log. Try again later."
+    ).response()

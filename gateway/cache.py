@@ -1,0 +1,230 @@
+"""A cache that keeps answering: fresh, else stale while it refreshes, else one shared load.
+
+An entry is fresh for at most `ttl_s`. Past that it is served as it is while one background load runs, and it is
+kept when the load fails: an old forecast with its true age is worth more than an error. Nothing leaves by age,
+only by the bounds on entries and bytes, least recently used first.
+
+Belongs to one event loop and needs no lock: no state changes across an `await`.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from dataclasses import dataclass
+from typing import Final, Generic, Literal, Protocol, TypeVar
+
+from cachetools import LRUCache, TTLCache
+
+from candlecast.errors import CandlecastError
+
+logger = logging.getLogger(__name__)
+
+FIRST_RETRY_S: Final = 1.0
+LAST_RETRY_S: Final = 30.0
+
+Outcome = Literal["ok", "failed"]
+
+
+class Cacheable(Protocol):
+    """What the cache needs to know about a value."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that the value holds, about."""
+
+    def fresh_for_s(self) -> float:
+        """Seconds from now for which nothing newer can be expected."""
+
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V", bound=Cacheable)
+
+
+class NotLoaded(CandlecastError):
+    """There is nothing to serve for a key, and its load did not succeed in time."""
+
+    def __init__(self, key: object, reason: str, retry_after_s: float) -> None:
+        super().__init__(f"nothing is cached for {key} and its load {reason}; retry in {retry_after_s:.0f} s")
+        self.key, self.reason, self.retry_after_s = key, reason, retry_after_s
+
+
+@dataclass(slots=True)
+class Entry(Generic[V]):
+    """A value, and until when (on the cache's clock) it needs no refresh."""
+
+    value: V
+    fresh_until: float
+
+
+class Cache(Generic[K, V]):
+    """Values by key, at most one load per key at a time.
+
+    Parameters
+    ----------
+    load : fetches the value of a key; a raised `CandlecastError` counts as a failed load, is not cached, and holds
+        off further loads of that key for 1, 2, 4 … 30 s
+    clock : monotonic seconds; the wall clock may jump, a time-to-live may not
+    on_load : told how each load ended
+    """
+
+    def __init__(
+        self,
+        load: Callable[[K], Awaitable[V]],
+        *,
+        max_entries: int,
+        max_bytes: int,
+        ttl_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        on_load: Callable[[Outcome], None] | None = None,
+    ) -> None:
+        self._load = load
+        self._max_entries = max_entries
+        self._ttl_s = ttl_s
+        self._clock = clock
+        self._on_load = on_load
+        self._entries: LRUCache[K, Entry[V]] = LRUCache(max_bytes, getsizeof=lambda entry: entry.value.n_bytes)
+        self._loads: dict[K, asyncio.Task[Entry[V] | CandlecastError]] = {}
+        self._outdated: set[K] = set()  # keys whose running load may have read what was just replaced
+        # Seconds to wait before the next try and the moment of that try, per failed key.
+        self._failures: TTLCache[K, tuple[float, float]] = TTLCache(max_entries, 2 * LAST_RETRY_S, timer=clock)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, key: K) -> bool:
+        return key in self._entries
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that all values hold together."""
+        return int(self._entries.currsize)
+
+    @property
+    def n_loading(self) -> int:
+        """Loads that are under way."""
+        return len(self._loads)
+
+    def all_keys(self) -> Iterator[K]:
+        """The keys that have a value, least recently used first."""
+        return iter(list(self._entries))
+
+    def peek(self, key: K) -> Entry[V] | None:
+        """The entry of `key` whatever its age, None if there is none; an expired one starts its refresh."""
+        try:
+            entry = self._entries[key]
+        except KeyError:
+            return None
+        if entry.fresh_until <= self._clock() and key not in self._loads and self.retry_after_s(key) == 0.0:
+            self._start(key)
+        return entry
+
+    def is_fresh(self, entry: Entry[V]) -> bool:
+        """Whether an entry needs no refresh yet."""
+        return entry.fresh_until > self._clock()
+
+    async def get(self, key: K, wait_s: float) -> Entry[V]:
+        """The entry of `key`; where there is none, wait at most `wait_s` for the load that all its readers share.
+
+        The load itself is never cancelled, neither by the time limit nor by a reader who leaves.
+
+        Raises
+        ------
+        NotLoaded : the load failed, failed a moment ago, or takes longer.
+        """
+        entry = self.peek(key)
+        if entry is not None:
+            return entry
+        hold_s = self.retry_after_s(key)
+        if hold_s and key not in self._loads:
+            raise NotLoaded(key, "failed a moment ago", max(1.0, hold_s))
+        task = self._loads.get(key) or self._start(key)
+        done, _ = await asyncio.wait({task}, timeout=wait_s)
+        if not done:
+            raise NotLoaded(key, f"takes longer than {wait_s * 1000:.0f} ms", 2.0)
+        outcome = task.result()
+        if isinstance(outcome, CandlecastError):
+            raise NotLoaded(key, f"failed: {outcome}", max(1.0, self.retry_after_s(key)))
+        return outcome
+
+    def put(self, key: K, value: V) -> Entry[V]:
+        """Keep a value that was loaded elsewhere, for example by one query for many keys."""
+        entry = Entry(value, self._clock() + min(self._ttl_s, value.fresh_for_s()))
+        self._failures.pop(key, None)
+        if value.n_bytes > self._entries.maxsize:
+            self._entries.pop(key, None)  # served once, too big to keep
+            return entry
+        self._entries[key] = entry
+        while len(self._entries) > self._max_entries:
+            self._entries.popitem()
+        return entry
+
+    def outdate(self, key: K) -> bool:
+        """Say that the store now holds something newer than what is cached or being loaded.
+
+        Returns whether the key has an entry that the caller should replace. A load that already runs may have read
+        the older state; it is repeated when it ends.
+        """
+        if key in self._loads:
+            self._outdated.add(key)
+        self._failures.pop(key, None)
+        entry = self._entries.get(key)
+        if entry is None:
+            return False
+        entry.fresh_until = self._clock()
+        return True
+
+    def drop(self, key: K) -> None:
+        """Forget a key; its next reader waits for a load."""
+        self._entries.pop(key, None)
+
+    def retry_after_s(self, key: K) -> float:
+        """Seconds until a failed key may be loaded again, 0 when it may be now."""
+        _, retry_at = self._failures.get(key, (0.0, 0.0))
+        return max(0.0, retry_at - self._clock())
+
+    async def close(self) -> None:
+        """End all loads."""
+        tasks = list(self._loads.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start(self, key: K) -> asyncio.Task[Entry[V] | CandlecastError]:
+        task = asyncio.create_task(self._run(key))
+        self._loads[key] = task
+        return task
+
+    async def _run(self, key: K) -> Entry[V] | CandlecastError:
+        """Load one key; a failure is returned, because nobody may be left to catch it."""
+        try:
+            value = await self._load(key)
+        except CandlecastError as error:
+            self._hold_off(key)
+            self._report("failed")
+            return error
+        except Exception as error:
+            # A defect of ours in one key's data: its readers get an answer, the log gets the traceback.
+            logger.exception("loading %s failed", key)
+            self._hold_off(key)
+            self._report("failed")
+            return CandlecastError(f"an unexpected {type(error).__name__}; the gateway's log has the details")
+        else:
+            entry = self.put(key, value)
+            self._report("ok")
+            return entry
+        finally:
+            self._loads.pop(key, None)
+            if key in self._outdated:
+                self._outdated.discard(key)
+                if key in self._entries:
+                    self._start(key)
+
+    def _hold_off(self, key: K) -> None:
+        last_s, _ = self._failures.get(key, (FIRST_RETRY_S / 2, 0.0))
+        wait_s = min(LAST_RETRY_S, 2 * last_s)
+        self._failures[key] = (wait_s, self._clock() + wait_s)
+
+    def _report(self, outcome: Outcome) -> None:
+        if self._on_load is not None:
+            self._on_load(outcome)

@@ -1,0 +1,37 @@
+"""Headers that every answer carries, and those that open the showcase to pages of other origins."""
+
+from typing import Final
+
+from gateway.answers import Header
+
+SECURITY: Final[list[Header]] = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"strict-transport-security", b"max-age=31536000"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
+        b"form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+]
+PRIVATE: Final[list[Header]] = [*SECURITY, (b"cross-origin-resource-policy", b"same-origin")]
+SHOWCASE: Final[list[Header]] = [
+    *SECURITY,
+    (b"cross-origin-resource-policy", b"cross-origin"),
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"age, etag, retry-after"),
+]
+PREFLIGHT: Final[list[Header]] = [
+    *SHOWCASE,
+    (b"allow", b"GET, HEAD, OPTIONS"),
+    (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
+    (b"access-control-allow-headers", b"if-none-match"),
+    (b"access-control-max-age", b"86400"),
+    (b"content-length", b"0"),
+]
+
+
+def headers_for(path: str) -> list[Header]:
+    """The headers to add to any answer for a path."""
+    return SHOWCASE if path.startswith("/showcase/") else PRIVATE

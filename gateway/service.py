@@ -1,0 +1,257 @@
+"""What the gateway knows and how it answers: the one place that ties cache, database and watch together."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from candlecast.clock import utc_now
+from gateway import problems
+from gateway.answers import Document, Moment, Rendered, iso
+from gateway.cache import Cache, Entry, NotLoaded, Outcome
+from gateway.database import Database
+from gateway.metrics import Metrics, Reading
+from gateway.overview import Overview, models_json, read_listed
+from gateway.page import draw_page
+from gateway.performance import read_performance
+from gateway.settings import GatewaySettings
+from gateway.shelf import Key, Shelf, read_all_shelves, read_shelves
+from gateway.watch import Watch
+
+READER_WAIT_S: Final = 0.15
+START_WAIT_S: Final = 3.0  # for the first load, before the first request is taken
+
+# ("forecasts", symbol, interval) | ("overview",) | ("models",) | ("performance", symbol, interval, …)
+CacheKey = tuple[str, ...]
+OVERVIEW: Final[CacheKey] = ("overview",)
+MODELS: Final[CacheKey] = ("models",)
+
+
+class Renderable(Protocol):
+    """An answer that can be sent as of a moment."""
+
+    def at(self, moment: Moment) -> Rendered:
+        """The bytes to send."""
+
+
+Value = Shelf | Overview | Document
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request asks for: an entry of the cache, and which of its answers. `route` names it in the metrics."""
+
+    route: str
+    key: CacheKey
+    part: str | None = None
+
+
+class Service:
+    """Answers from the cache, keeps it filled, and says how it is."""
+
+    def __init__(self, settings: GatewaySettings, database: Database) -> None:
+        self.metrics = Metrics(self._readings)
+        self.database = database
+        self._settings = settings
+        self.cache: Cache[CacheKey, Value] = Cache(
+            self._load,
+            max_entries=settings.cache_entries,
+            max_bytes=settings.cache_bytes,
+            ttl_s=settings.cache_ttl_s,
+            on_load=self._loaded,
+        )
+        self.watch = Watch(database, self, settings.poll_s)
+        self.symbols: frozenset[str] | None = None  # None until the list of instruments was read once
+        self._watching: asyncio.Task[None] | None = None
+        self._moment = Moment(0, 0, None)
+        self._counted = {name: self.metrics.cache_requests.labels(name) for name in ("hit", "stale", "miss")}
+
+    # -- life -----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to read; returns after the first load or `START_WAIT_S`, also when there is no database."""
+        await self.database.open()
+        first_look = asyncio.Event()
+        self._watching = asyncio.create_task(self.watch.run(first_look.set))
+        waiter = asyncio.create_task(first_look.wait())
+        await asyncio.wait({waiter}, timeout=START_WAIT_S)
+        waiter.cancel()
+
+    async def stop(self) -> None:
+        """End the watch, the loads and the connections."""
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.gather(self._watching, return_exceptions=True)
+        await self.cache.close()
+        await self.database.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether readers get answers: something is cached, or the database can be read."""
+        return len(self.cache) > 0 or (self.database.reachable is True and self.watch.begun)
+
+    # -- answers --------------------------------------------------------------------------------------------------
+
+    def moment(self) -> Moment:
+        """Now, as one object per second, so that each answer is rendered once a second at most."""
+        second = int(time.time())
+        if second != self._moment.second:
+            self._moment = Moment(second, *self._standing())
+        return self._moment
+
+    def _standing(self) -> tuple[int, str | None]:
+        """Seconds since the database was last heard, and the reason for doubt when that is too long ago."""
+        heard_at = self.database.confirmed_at
+        checked_s = int(time.monotonic() - heard_at) if heard_at is not None else 0
+        lost_at = self.database.lost_at
+        if lost_at is None or checked_s <= 2.5 * self._settings.poll_s:
+            return checked_s, None
+        return checked_s, (
+            f"unconfirmed: the database has not been reachable since {iso(lost_at)}, so there may be a newer one"
+        )
+
+    def cached(self, target: Target) -> Rendered | None:
+        """The answer without waiting; None when it is not cached."""
+        entry = self.cache.peek(target.key)
+        if entry is None:
+            return None
+        answer = entry.value.pick(target.part)
+        if answer is None:
+            return None
+        self._counted["hit" if self.cache.is_fresh(entry) else "stale"].inc()
+        return answer.at(self.moment())
+
+    async def entry(self, key: CacheKey) -> Entry[Value]:
+        """The cache entry of a key, loaded if need be.
+
+        Raises
+        ------
+        Problem : 503 when there is nothing to serve within `READER_WAIT_S`.
+        """
+        known = key in self.cache
+        try:
+            entry = await self.cache.get(key, READER_WAIT_S)
+        except NotLoaded as error:
+            self.metrics.cache_requests.labels("error").inc()
+            raise problems.not_ready("the database cannot be read", error.retry_after_s) from error
+        if not known:
+            self._counted["miss"].inc()
+        return entry
+
+    async def answer(self, target: Target) -> Rendered:
+        """The answer to any target but a forecast."""
+        rendered = self.cached(target)
+        if rendered is None:
+            chosen: Renderable | None = (await self.entry(target.key)).value.pick(target.part)
+            assert chosen is not None, "only a shelf may lack a part"
+            rendered = chosen.at(self.moment())
+        return rendered
+
+    async def forecast(self, target: Target) -> Rendered:
+        """The answer to `("forecasts", symbol, interval)`; `part` is the model, None for the default.
+
+        Raises
+        ------
+        Problem : 404 unknown_symbol, unknown_model or nothing_predicted; 503 not_ready.
+        """
+        _, symbol, interval = target.key
+        self.known_symbol(symbol)
+        rendered = self.cached(target)
+        if rendered is not None:
+            return rendered
+        answer = (await self.entry(target.key)).value.pick(target.part)
+        if answer is None:
+            self.metrics.cache_requests.labels("negative").inc()
+            if target.part is not None and all(model_name != target.part for model_name, _ in self.watch.chains):
+                raise problems.unknown_model(target.part)
+            raise problems.nothing_predicted(symbol, interval, target.part)
+        return answer.at(self.moment())
+
+    def known_symbol(self, symbol: str) -> None:
+        """Refuse a symbol that is not in the list, without asking the database.
+
+        Raises
+        ------
+        Problem : 404 unknown_symbol; 503 not_ready while the list was never read.
+        """
+        if self.symbols is None:
+            raise problems.not_ready("the list of instruments has not been read yet", 2.0)
+        if symbol not in self.symbols:
+            raise problems.unknown_symbol(symbol)
+
+    def known_model(self, model_name: str) -> None:
+        """Refuse a model that has never issued a forecast, without asking the database."""
+        if not self.watch.begun:
+            raise problems.not_ready("the list of models has not been read yet", 2.0)
+        if all(model_name != known for known, _ in self.watch.chains):
+            raise problems.unknown_model(model_name)
+
+    # -- loading --------------------------------------------------------------------------------------------------
+
+    async def _load(self, key: CacheKey) -> Value:
+        match key:
+            case ("forecasts", symbol, interval):
+                return (await read_shelves(self.database, [(symbol, interval)]))[symbol, interval]
+            case ("overview",):
+                return await self._read_overview()
+            case ("models",):
+                return Document(models_json(await self.database.rows("gateway_models")))
+            case _:
+                return await read_performance(self.database, key)
+
+    async def _read_overview(self) -> Overview:
+        listed = await read_listed(self.database)
+        self.symbols = frozenset(item.symbol for item in listed)
+        return Overview(listed, draw_page)
+
+    async def warm(self) -> None:
+        """Load every forecast by one query, and the lists."""
+        for key in self.cache.all_keys():
+            self.cache.outdate(key)
+        shelves = await read_all_shelves(self.database, max_rows=self._settings.cache_entries)
+        for (symbol, interval), shelf in shelves.items():
+            self.cache.put(("forecasts", symbol, interval), shelf)
+        await self.renew_lists()
+
+    async def renew(self, keys: list[Key]) -> None:
+        """Load the shelves of these pairs again, those that are kept or being loaded."""
+        kept = [key for key in keys if self.cache.outdate(("forecasts", *key))]
+        if kept:
+            for (symbol, interval), shelf in (await read_shelves(self.database, kept)).items():
+                self.cache.put(("forecasts", symbol, interval), shelf)
+
+    async def renew_lists(self) -> None:
+        """Load the overview and the models again; what else there is expires by itself within a minute."""
+        self.cache.outdate(OVERVIEW)
+        self.cache.put(OVERVIEW, await self._read_overview())
+        self.cache.outdate(MODELS)
+        self.cache.put(MODELS, await self._load(MODELS))
+
+    def _loaded(self, outcome: Outcome) -> None:
+        self.metrics.refreshes.labels(outcome).inc()
+
+    # -- metrics --------------------------------------------------------------------------------------------------
+
+    def _readings(self) -> Iterator[Reading]:
+        yield "gateway_cache_entries", "Entries in the cache.", (), [((), float(len(self.cache)))]
+        yield "gateway_cache_bytes", "Bytes that the cached answers hold.", (), [((), float(self.cache.n_bytes))]
+        for name, value in self.database.pool_stats().items():
+            yield f"gateway_db_pool_{name}", f"Database connections: {name}.", (), [((), float(value))]
+        down = 1.0 if self.database.reachable is False else 0.0
+        yield "gateway_breaker_open", "1 while a dependency is known to be away.", ("dep",), [(("database",), down)]
+        if OVERVIEW not in self.cache:
+            return
+        entry = self.cache.peek(OVERVIEW)
+        if entry is None or not isinstance(entry.value, Overview):
+            return
+        issued: list[tuple[tuple[str, ...], float]] = [
+            ((item.symbol, outline.model_name, outline.interval), outline.issued_at.timestamp())
+            for item in entry.value.listed
+            for outline in item.outlines
+        ]
+        labels = ("symbol", "model", "interval")
+        yield "forecast_prediction_issue_timestamp_seconds", "Issue time of the newest forecast.", labels, issued
+        now = utc_now().timestamp()
+        ages = [(values, now - second) for values, second in issued]
+        yield "forecast_prediction_age_seconds", "Age of the newest forecast.", labels, ages

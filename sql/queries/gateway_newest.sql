@@ -1,0 +1,60 @@
+-- gateway_newest: the newest forecast of every model, the one to serve by default first.
+--
+-- One row     one (symbol, interval, model_name)
+-- Parameters  symbols text[], intervals text[]: one pair per position, both NULL for all; max_rows int
+-- Read by     gateway.shelf
+-- Index       (symbol, interval, model_name, issued_at DESC): one probe per row, whatever the length of the history
+--
+-- Default: the newest issue time wins, whoever made it, so a model that stopped never hides a newer forecast. Among
+-- models with that issue time the champion of the registry comes first, and a baseline only where no model spoke.
+
+SELECT
+    newest.*,
+    instrument.settle_s
+FROM candlecast.instruments AS instrument
+CROSS JOIN candlecast.ledger_heads AS head
+CROSS JOIN LATERAL (
+    SELECT
+        forecast.prediction_id,
+        forecast.symbol,
+        forecast.interval,
+        forecast.model_name,
+        forecast.model_version,
+        forecast.issued_at,
+        forecast.recorded_at,
+        forecast.horizon,
+        forecast.target_at,
+        forecast.last_close,
+        forecast.scale,
+        forecast.p10,
+        forecast.p50,
+        forecast.p90,
+        forecast.seed,
+        forecast.n_paths,
+        forecast.event_context,
+        forecast.synthetic,
+        forecast.status
+    FROM candlecast.ml_predictions AS forecast
+    WHERE forecast.symbol = instrument.symbol
+      AND forecast.interval = head.interval
+      AND forecast.model_name = head.model_name
+    ORDER BY forecast.issued_at DESC
+    LIMIT 1
+) AS newest
+LEFT JOIN candlecast.model_versions AS model
+    ON model.model_name = newest.model_name
+    AND model.version = newest.model_version
+WHERE CAST(:symbols AS text[]) IS NULL
+   OR (instrument.symbol, head.interval) IN (
+        SELECT pair.symbol, pair.interval
+        FROM unnest(CAST(:symbols AS text[]), CAST(:intervals AS text[])) AS pair (symbol, interval)
+    )
+ORDER BY
+    newest.symbol,
+    newest.interval,
+    newest.issued_at DESC,
+    (coalesce(model.state, '') = 'champion') DESC,
+    (newest.model_name LIKE 'baseline-%'),
+    newest.recorded_at DESC,
+    newest.model_name
+LIMIT :max_rows;

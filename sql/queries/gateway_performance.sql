@@ -1,0 +1,55 @@
+-- gateway_performance: the track record, filtered.
+--
+-- One row     one row of signal_performance
+-- Parameters  symbol, interval, model_name, step (int), window, record: NULL for no filter; max_rows int
+-- Read by     gateway.performance
+
+SELECT
+    performance.symbol,
+    performance.asset_class,
+    performance.interval,
+    performance.model_name,
+    performance.record,
+    performance.step,
+    performance."window",
+    performance.n,
+    performance.n_eff,
+    performance.n_voids,
+    performance.n_moves,
+    performance.hit_rate,
+    performance.naive_hit_rate,
+    performance.hit_rate_low,
+    performance.hit_rate_high,
+    performance.coverage,
+    performance.below,
+    performance.above,
+    performance.pinball,
+    performance.interval_score,
+    performance.width,
+    performance.abs_error,
+    performance.crps,
+    performance.n_crps,
+    performance.skill,
+    performance.skill_se,
+    performance.crps_skill,
+    performance.n_common,
+    performance.sharpe,
+    performance.sharpe_se,
+    performance.n_bars,
+    performance.as_of,
+    performance.updated_at
+FROM candlecast.signal_performance AS performance
+WHERE (CAST(:symbol AS text) IS NULL OR performance.symbol = :symbol)
+  AND (CAST(:interval AS text) IS NULL OR performance.interval = :interval)
+  AND (CAST(:model_name AS text) IS NULL OR performance.model_name = :model_name)
+  AND (CAST(:step AS integer) IS NULL OR performance.step = :step)
+  AND (CAST(:window AS text) IS NULL OR performance."window" = :window)
+  AND (CAST(:record AS text) IS NULL OR performance.record = :record)
+ORDER BY
+    performance.record,
+    performance.symbol,
+    performance.interval,
+    performance.model_name,
+    performance.step,
+    performance."window"
+LIMIT :max_rows;
