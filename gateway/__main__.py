@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -70,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         timeout_graceful_shutdown=10,
     )
     server = Server(config, port, options.port_file)
+    # uvicorn drains on these signals, then raises them again for whoever was there before: an orderly end is code 0.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     logging.getLogger("gateway").info("serving at http://%s:%d/", options.host, port)
     server.run(sockets=[listener])
     return 0 if server.started else 1

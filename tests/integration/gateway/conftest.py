@@ -1,13 +1,17 @@
 """A market of a few instruments in the real database, gateways that read it, and a network that can be cut."""
 
 import contextlib
+import os
+import shutil
 import socket
+import tempfile
 import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 import httpx
@@ -16,8 +20,9 @@ import uvicorn
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
-from candlecast.store import tables
+from candlecast.store import migrate, tables
 from candlecast.store.embedded import EmbeddedPostgres
+from candlecast.store.engine import create_engine
 from gateway.app import create_app
 from gateway.front import Front
 from gateway.settings import GatewaySettings
@@ -138,8 +143,8 @@ def running(reader_url: str) -> Callable[..., Any]:
 
 
 @contextmanager
-def serving(url: str, **settings: Any) -> Iterator[httpx.Client]:
-    """A gateway behind a real socket, in a thread with its own loop; gives a client of it."""
+def serving(url: str, **settings: Any) -> Iterator[tuple[httpx.Client, Front]]:
+    """A gateway behind a real socket, in a thread with its own loop, and a client of it."""
     front = create_app(GatewaySettings(database_url=url, **{"poll_s": 0.1, **settings}))
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(front, access_log=False, log_config=None, timeout_graceful_shutdown=2))
@@ -149,12 +154,34 @@ def serving(url: str, **settings: Any) -> Iterator[httpx.Client]:
         wait_for(lambda: server.started, "the gateway starts")
         base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with httpx.Client(base_url=base_url, timeout=30.0) as client:
-            yield client
+            yield client, front
     finally:
         server.should_exit = True
         thread.join(30)
         listener.close()
     assert not thread.is_alive(), "the gateway did not stop"
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[EmbeddedPostgres]:
+    """A migrated server of one's own, to be stopped and frozen."""
+    home = Path(tempfile.mkdtemp(prefix=f"candlecast-test-{os.getpid()}-own-"))
+    home.chmod(0o755)
+    server = EmbeddedPostgres(home, settings={"fsync": "off"})
+    try:
+        server.ensure()
+        migrate.upgrade(server.url())
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(home)
+
+
+@pytest.fixture
+def own_market(own_postgres: EmbeddedPostgres) -> Iterator[Market]:
+    engine = create_engine(own_postgres.url(), application_name="test")
+    yield Market(engine)
+    engine.dispose()
 
 
 @pytest.fixture

@@ -1,0 +1,252 @@
+"""Readers keep getting answers while the database is stopped, frozen, cut off, or slow, and afterwards the new ones."""
+
+import asyncio
+import os
+import signal
+import socket
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from candlecast.store.embedded import processes_in
+from candlecast.store.engine import create_engine
+
+BTC = "/showcase/ml-prediction/BTCUSDT"
+ETH = "/showcase/ml-prediction/ETHUSDT"
+KEY = ("forecasts", "BTCUSDT", "1h")
+
+
+def unavailable(answer: httpx.Response) -> bool:
+    """Whether an answer is a 503 that says when to come back."""
+    return (
+        answer.status_code == 503
+        and answer.headers["content-type"] == "application/problem+json"
+        and int(answer.headers["retry-after"]) >= 1
+        and answer.json()["code"] == "not_ready"
+    )
+
+
+async def test_a_thousand_cold_readers_of_one_key_cost_one_query(market: Any, running: Any) -> None:
+    market.issue()
+
+    async with running(poll_s=60.0) as (client, front):
+        front.service.cache.drop(KEY)
+        before = front.service.database.n_queries
+        answers = await asyncio.gather(*(client.get(BTC) for _ in range(1000)))
+        n_queries = front.service.database.n_queries - before
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert n_queries == 1
+
+
+async def test_the_start_loads_every_forecast_by_one_query(market: Any, running: Any) -> None:
+    for symbol in ("BTCUSDT", "ETHUSDT", "EURUSD", "AAPL"):
+        for interval in ("1h", "1d"):
+            market.issue(symbol, interval)
+
+    async with running(poll_s=60.0) as (client, front):
+        assert front.service.database.n_queries == 4  # versions, forecasts, instruments, models
+        for symbol in ("BTCUSDT", "ETHUSDT", "EURUSD", "AAPL"):
+            assert (await client.get(f"/showcase/ml-prediction/{symbol}?interval=1d")).status_code == 200
+        assert front.service.database.n_queries == 4
+
+
+async def test_a_new_forecast_is_seen_without_anyone_asking_for_it(market: Any, running: Any) -> None:
+    issued_at = market.issue(price=100.0)
+
+    async with running() as (client, _):
+        assert (await client.get(BTC)).json()["last_close"] == 100.0
+        assert (await client.get(ETH)).status_code == 404
+        market.issue(price=101.0, issued_at=issued_at + timedelta(hours=1))
+        market.issue("ETHUSDT", price=7.0)
+        async with asyncio.timeout(30):
+            while (await client.get(BTC)).json()["last_close"] != 101.0:
+                await asyncio.sleep(0.02)
+            while (await client.get(ETH)).status_code != 200:
+                await asyncio.sleep(0.02)
+            while "7.0000" not in (await client.get("/")).text:
+                await asyncio.sleep(0.02)
+
+
+async def test_a_commit_during_a_load_is_not_lost(market: Any, running: Any) -> None:
+    issued_at = market.issue(price=100.0)
+
+    async with running(poll_s=60.0) as (client, front):
+        front.service.cache.drop(KEY)
+        with market.engine.connect() as conn:  # hold the load back after the watch has seen the old state
+            conn.execute(text("LOCK TABLE candlecast.model_versions IN ACCESS EXCLUSIVE MODE"))
+            assert unavailable(await client.get(BTC))
+            market.issue(price=101.0, issued_at=issued_at + timedelta(hours=1))
+            await front.service.renew([("BTCUSDT", "1h")])
+            conn.rollback()
+        async with asyncio.timeout(30):
+            while (answer := await client.get(BTC)).status_code != 200 or answer.json()["last_close"] != 101.0:
+                await asyncio.sleep(0.02)
+
+
+async def test_random_symbols_and_addresses_grow_nothing_and_ask_nothing(market: Any, running: Any) -> None:
+    market.issue()
+
+    async with running(poll_s=60.0) as (client, front):
+        await client.get(BTC)
+        before = (front.service.database.n_queries, len(front.service.cache), len(front._known))
+        for number in range(3000):
+            assert (await client.get(f"/showcase/ml-prediction/X{number}")).status_code == 404
+        after = (front.service.database.n_queries, len(front.service.cache), len(front._known))
+
+    assert after == before
+
+
+async def test_the_remembered_addresses_are_bounded(market: Any, running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.front.MAX_ADDRESSES", 3)
+    market.issue(model_name="baseline-rw")
+
+    async with running() as (client, front):
+        for query in ("interval=1h", "model=baseline-rw", "model_name=baseline-rw", "interval=1h&model=baseline-rw"):
+            for _ in range(2):
+                assert (await client.get(f"{BTC}?{query}")).status_code == 200
+        assert len(front._known) == 3
+
+
+async def test_connections_that_the_server_closed_are_replaced_without_an_error(
+    postgres: Any, market: Any, running: Any
+) -> None:
+    market.issue()
+    admin = create_engine(postgres.url(market.engine.url.database, "superuser"), application_name="test")
+
+    async with running(poll_s=60.0) as (client, front):
+        for _ in range(3):
+            with admin.begin() as conn:
+                ended = conn.execute(
+                    text(
+                        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                        "WHERE application_name = 'candlecast-gateway' AND datname = current_database()"
+                    )
+                ).scalar_one()
+            assert ended >= 1
+            front.service.cache.drop(KEY)
+            async with asyncio.timeout(30):
+                while (await client.get(BTC)).status_code != 200:
+                    await asyncio.sleep(0.05)
+            assert front.service.database.reachable
+    admin.dispose()
+
+
+def test_with_the_database_stopped_warm_readers_are_served_and_cold_ones_told_when_to_return(
+    own_postgres: Any, own_market: Any, serve: Any, until: Any
+) -> None:
+    issued_at = own_market.issue(price=100.0)
+
+    with serve(own_postgres.url(role="reader")) as (client, _):
+        fresh = client.get(BTC)
+        assert not fresh.json()["stale"]
+        own_market.engine.dispose()
+        own_postgres.stop()
+
+        until(lambda: client.get(BTC).json()["stale"], "the answer says that it cannot be confirmed")
+        warm = client.get(BTC)
+        assert warm.status_code == 200
+        assert warm.json()["stale_reason"].startswith("unconfirmed: the database has not been reachable since 20")
+        assert warm.json()["p50"] == fresh.json()["p50"]
+        assert warm.headers["etag"] != fresh.headers["etag"]
+        assert unavailable(client.get(ETH))
+        assert unavailable(client.get("/showcase/performance"))
+        assert client.get("/showcase/ml-prediction/NOPE").status_code == 404
+        assert client.get("/readyz").status_code == 200
+        assert client.get("/readyz").json()["database"] == "unreachable"
+        assert 'gateway_breaker_open{dep="database"} 1.0' in client.get("/metrics").text
+        until(lambda: "cannot be reached" in client.get("/").text, "the page says so too")
+
+        own_postgres.ensure()
+        own_market.issue(price=200.0, issued_at=issued_at + timedelta(hours=1))
+        until(lambda: client.get(BTC).json()["last_close"] == 200.0, "the new forecast is served")
+        until(lambda: not client.get(BTC).json()["stale"], "and is not doubted any more")
+        until(lambda: client.get(ETH).status_code == 404, "the cold key is known to have nothing")
+
+
+def test_with_the_database_frozen_readers_do_not_freeze(
+    own_postgres: Any, own_market: Any, serve: Any, until: Any
+) -> None:
+    own_market.issue(price=100.0)
+
+    with serve(own_postgres.url(role="reader")) as (client, _):
+        assert client.get(BTC).status_code == 200
+        pids = processes_in(own_postgres.home / "data")
+        assert pids, "the server's processes are found"
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            assert unavailable(client.get(ETH))
+            assert client.get(BTC).json()["last_close"] == 100.0
+            until(lambda: client.get(BTC).json()["stale"], "the answer says that it cannot be confirmed")
+            assert unavailable(client.get(ETH))
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        until(lambda: not client.get(BTC).json()["stale"], "the database is heard again")
+        until(lambda: client.get(ETH).status_code == 404, "cold keys are loaded again")
+
+
+def test_a_path_that_swallows_every_byte_holds_no_reader_and_heals(
+    market: Any, proxy: Any, proxied_url: str, serve: Any, until: Any
+) -> None:
+    market.issue(price=100.0)
+
+    with serve(proxied_url) as (client, front):
+        assert client.get(BTC).json()["last_close"] == 100.0
+        proxy.mode = "swallow"
+        for _ in range(5):
+            assert unavailable(client.get(ETH)), "the query hangs, its reader does not"
+            assert client.get(BTC).status_code == 200
+        until(lambda: front.service.database.reachable is False, "the loss is noticed")
+        assert unavailable(client.get(ETH))
+        assert client.get(BTC).status_code == 200
+        proxy.mode = "pass"
+        until(lambda: client.get(ETH).status_code == 404, "the path is used again")
+        market.issue("ETHUSDT", price=5.0)
+        until(lambda: client.get(ETH).status_code == 200, "and the new forecast is seen")
+
+
+def test_a_gateway_that_starts_without_its_database_serves_once_it_is_there(
+    market: Any, proxy: Any, proxied_url: str, serve: Any, until: Any
+) -> None:
+    market.issue(price=100.0)
+    proxy.mode = "refuse"
+
+    with serve(proxied_url) as (client, _):
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/readyz").status_code == 503
+        for address in (BTC, "/", "/showcase/instruments", "/showcase/models", "/showcase/performance?symbol=AAPL"):
+            assert unavailable(client.get(address)), address
+        proxy.mode = "pass"
+        until(lambda: client.get("/readyz").status_code == 200, "it is ready")
+        assert client.get(BTC).json()["last_close"] == 100.0
+
+
+def test_a_database_that_was_never_migrated_is_not_ready_and_stays_alive(
+    postgres: Any, empty_database: str, serve: Any
+) -> None:
+    with serve(postgres.url(empty_database, "reader")) as (client, _):
+        assert client.get("/readyz").status_code == 503
+        assert unavailable(client.get("/showcase/instruments"))
+
+
+def test_a_reader_who_hangs_up_takes_nothing_from_the_others(
+    market: Any, reader_url: str, serve: Any, until: Any
+) -> None:
+    market.issue(price=100.0)
+
+    with serve(reader_url, poll_s=60.0) as (client, front):
+        front.service.cache.drop(KEY)
+        before = front.service.database.n_queries
+        with market.engine.connect() as conn:
+            conn.execute(text("LOCK TABLE candlecast.model_versions IN ACCESS EXCLUSIVE MODE"))
+            with socket.create_connection((client.base_url.host, client.base_url.port)) as first:
+                first.sendall(f"GET {BTC} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                until(lambda: front.service.database.n_queries > before, "its load has begun")
+            conn.rollback()
+        until(lambda: client.get(BTC).status_code == 200, "the next reader is served")
+        assert front.service.database.n_queries == before + 1
