@@ -1,14 +1,17 @@
 """What an operator may set, read once from the environment that `main` passes in.
 
-Secrets never show up in a repr. `.env.example` lists the same names; a test keeps the two equal.
+A deployable's settings are a frozen dataclass whose fields name their variable in `metadata["env"]`, numbers
+also their `range`. Secrets have `repr=False`. `.env.example` lists every name; a test keeps them equal.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Self
+from typing import Any, Self, TypeVar
 
 from candlecast.errors import CandlecastError
+
+S = TypeVar("S")
 
 
 class BadSetting(CandlecastError):
@@ -19,6 +22,38 @@ class BadSetting(CandlecastError):
     def __init__(self, name: str, value: str, expected: str) -> None:
         super().__init__(f"{name} is {value!r}, but it has to be {expected}; correct it in the environment or in .env")
         self.name, self.value = name, value
+
+
+def read_env(settings: type[S], env: Mapping[str, str]) -> S:
+    """The settings that `env` describes; an empty value means unset.
+
+    Raises
+    ------
+    BadSetting : a number that is none, or out of its range.
+    """
+    values: dict[str, Any] = {}
+    for setting in fields(settings):  # type: ignore[arg-type]
+        name = setting.metadata["env"]
+        text = env.get(name, "").strip()
+        if not text:
+            continue
+        if setting.type in (int, float):
+            values[setting.name] = _number(name, text, setting.type, *setting.metadata["range"])
+        else:
+            values[setting.name] = Path(text) if setting.type is Path else text
+    return settings(**values)
+
+
+def _number(name: str, text: str, kind: Any, low: float, high: float) -> float:
+    expected = f"a {'whole ' if kind is int else ''}number from {low} to {high}"
+    try:
+        # Digits of other scripts would be read too; nobody means them here.
+        number: float = kind(text if text.isascii() else "")
+    except ValueError:
+        raise BadSetting(name, text, expected) from None
+    if not low <= number <= high:
+        raise BadSetting(name, text, expected)
+    return number
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,30 +71,10 @@ class JobSettings:
     lookback: int = field(default=392, metadata={"env": "LOOKBACK", "range": (64, 2048)})
     n_paths: int = field(default=100, metadata={"env": "N_PATHS", "range": (10, 1000)})
     base_seed: int = field(default=0, metadata={"env": "BASE_SEED", "range": (0, 2**31)})
-    deadline_s: int = field(default=2700, metadata={"env": "JOB_DEADLINE_S", "range": (10, 86_400)})
+    deadline_s: int = field(default=2700, metadata={"env": "JOB_DEADLINE_S", "range": (1, 86_400)})
     log_level: str = field(default="INFO", metadata={"env": "LOG_LEVEL"})
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
-        """The settings that `env` describes; an empty value means unset.
-
-        Raises
-        ------
-        BadSetting : a number that is none, or out of its range.
-        """
-        values: dict[str, object] = {}
-        for setting in fields(cls):
-            name = setting.metadata["env"]
-            text = env.get(name, "").strip()
-            if not text:
-                continue
-            if setting.type is int:
-                low, high = setting.metadata["range"]
-                if not (text.isascii() and text.isdecimal()) or not low <= int(text) <= high:
-                    raise BadSetting(name, text, f"a whole number from {low} to {high}")
-                values[setting.name] = int(text)
-            elif setting.type is Path:
-                values[setting.name] = Path(text)
-            else:
-                values[setting.name] = text
-        return cls(**values)  # type: ignore[arg-type]
+        """The settings that `env` describes; raises BadSetting."""
+        return read_env(cls, env)
