@@ -1,0 +1,31 @@
+-- score_days_read: what days hold now of the sums that are made from whole days.
+--
+-- One row     arrays over the days; `series` is the place of theirs in the given arrays
+-- Parameters  interval text; arrays of equal length, one element per series: symbol, record text[], step int[], first_day,
+--             last_day date[]
+-- Read by     candlecast.store.scores
+
+SELECT
+    array_agg(series.place::integer) AS series,
+    array_agg(days.model_name) AS model_name,
+    array_agg(days.day) AS day,
+    array_agg(days.n_bars) AS n_bars,
+    array_agg(days.bar_return) AS bar_return,
+    array_agg(days.bar_square) AS bar_square,
+    array_agg(days.n_common) AS n_common,
+    array_agg(days.common_pinball) AS common_pinball,
+    array_agg(days.baseline_pinball) AS baseline_pinball,
+    array_agg(days.pinball_gap_square) AS pinball_gap_square,
+    array_agg(days.n_common_crps) AS n_common_crps,
+    array_agg(days.common_crps) AS common_crps,
+    array_agg(days.baseline_crps) AS baseline_crps
+FROM unnest(
+    CAST(:symbol AS text[]), CAST(:record AS text[]), CAST(:step AS integer[]),
+    CAST(:first_day AS date[]), CAST(:last_day AS date[])
+) WITH ORDINALITY AS series (symbol, record, step, first_day, last_day, place)
+INNER JOIN candlecast.score_days AS days
+    ON days.interval = CAST(:interval AS text)
+    AND days.symbol = series.symbol
+    AND days.record = series.record
+    AND days.step = series.step
+    AND days.day BETWEEN series.first_day AND series.last_day;

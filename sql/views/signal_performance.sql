@@ -1,0 +1,141 @@
+-- signal_performance: how good the forecasts have been, with what one may make of it.
+--
+-- One row     a model on a symbol at a step, in a record and a window:
+--             unique on (symbol, interval, model_name, record, step, window)
+-- Read by     gateway; refreshed by candlecast.refresh_signal_performance()
+-- Index       score_days_record_idx: (interval, record, day)
+--
+-- A window ends with the newest judged day of its interval and record, told by as_of; live, that is today. The window
+-- 'all' comes from totals that are kept along, the others read 90 days at most: a refresh costs the same after
+-- three years as after one.
+--
+-- Losses and width are means in sigmas at issue. Forecasts of h steps overlap, so n of them are worth n_eff, n
+-- divided by 0.46 h (at least 1): the variance inflation of overlapping hits, for a forecast on every bar. All
+-- intervals use n_eff. skill compares mean pinball losses, crps_skill mean CRPS, each over the rows that both the
+-- model and the baseline were scored on; skill_se takes the baseline's mean as known. sharpe is annual, gross of
+-- costs, of the calendar-time portfolio; from 30 bars on; its standard error is that of independent returns (Lo 2002).
+
+WITH newest AS (
+    SELECT totals.interval, totals.record, max(totals.last_target_at) AS as_of
+    FROM candlecast.score_totals AS totals
+    GROUP BY totals.interval, totals.record
+),
+
+sums AS (
+    SELECT
+        totals.symbol, totals.interval, totals.model_name, totals.record, totals.step, 'all' AS "window", newest.as_of,
+        totals.n, totals.n_moves, totals.n_hits, totals.n_ups, totals.n_inside, totals.n_below, totals.n_above,
+        totals.n_crps, totals.n_voids, totals.pinball, totals.interval_score, totals.width, totals.abs_error,
+        totals.crps, totals.n_bars, totals.bar_return, totals.bar_square, totals.n_common,
+        totals.common_pinball, totals.baseline_pinball, totals.pinball_gap_square, totals.n_common_crps,
+        totals.common_crps, totals.baseline_crps
+    FROM candlecast.score_totals AS totals
+    INNER JOIN newest ON newest.interval = totals.interval AND newest.record = totals.record
+
+    UNION ALL
+
+    SELECT
+        recent.symbol, newest.interval, recent.model_name, newest.record, recent.step, span.name, newest.as_of,
+        recent.n, recent.n_moves, recent.n_hits, recent.n_ups, recent.n_inside, recent.n_below, recent.n_above,
+        recent.n_crps, recent.n_voids, recent.pinball, recent.interval_score, recent.width, recent.abs_error,
+        recent.crps, recent.n_bars, recent.bar_return, recent.bar_square, recent.n_common,
+        recent.common_pinball, recent.baseline_pinball, recent.pinball_gap_square, recent.n_common_crps,
+        recent.common_crps, recent.baseline_crps
+    FROM newest
+    CROSS JOIN (VALUES ('30d', 30), ('90d', 90)) AS span (name, n_days)
+    -- Both ends of the range stand in one subquery: so the planner takes the index, whatever the table has grown to.
+    CROSS JOIN LATERAL (
+        SELECT
+            days.symbol, days.model_name, days.step,
+            sum(days.n)::bigint AS n, sum(days.n_moves)::bigint AS n_moves, sum(days.n_hits)::bigint AS n_hits,
+            sum(days.n_ups)::bigint AS n_ups, sum(days.n_inside)::bigint AS n_inside,
+            sum(days.n_below)::bigint AS n_below, sum(days.n_above)::bigint AS n_above,
+            sum(days.n_crps)::bigint AS n_crps, sum(days.n_voids)::bigint AS n_voids,
+            sum(days.pinball) AS pinball, sum(days.interval_score) AS interval_score, sum(days.width) AS width,
+            sum(days.abs_error) AS abs_error, sum(days.crps) AS crps, sum(days.n_bars)::bigint AS n_bars,
+            sum(days.bar_return) AS bar_return, sum(days.bar_square) AS bar_square,
+            sum(days.n_common)::bigint AS n_common, sum(days.common_pinball) AS common_pinball,
+            sum(days.baseline_pinball) AS baseline_pinball, sum(days.pinball_gap_square) AS pinball_gap_square,
+            sum(days.n_common_crps)::bigint AS n_common_crps, sum(days.common_crps) AS common_crps,
+            sum(days.baseline_crps) AS baseline_crps
+        FROM candlecast.score_days AS days
+        WHERE days.interval = newest.interval
+          AND days.record = newest.record
+          AND days.day > (newest.as_of AT TIME ZONE 'UTC')::date - span.n_days
+          AND days.day <= (newest.as_of AT TIME ZONE 'UTC')::date
+        GROUP BY days.symbol, days.model_name, days.step
+    ) AS recent
+),
+
+-- Bars in a year: around the clock; 24 hours on 5 days in 52 weeks; 7 hourly bars in each of 252 sessions.
+years (asset_class, interval, n_bars) AS (
+    VALUES
+        ('crypto', '1h', 8760), ('crypto', '1d', 365),
+        ('forex_commodity', '1h', 6240), ('forex_commodity', '1d', 260),
+        ('equity', '1h', 1764), ('equity', '1d', 252)
+),
+
+means AS (
+    SELECT
+        sums.symbol, instruments.asset_class, sums.interval, sums.model_name, sums.record, sums.step, sums."window",
+        sums.as_of, sums.n, sums.n_voids, sums.n_moves, sums.n_crps, sums.n_common, sums.n_bars,
+        greatest(1.0, 0.46 * sums.step)::double precision AS overlap,
+        sums.n_moves / greatest(1.0, 0.46 * sums.step)::double precision AS n_moves_eff,
+        sums.n_hits::double precision / nullif(sums.n_moves, 0) AS hit_rate,
+        greatest(sums.n_ups, sums.n_moves - sums.n_ups)::double precision / nullif(sums.n_moves, 0) AS naive_hit_rate,
+        sums.n_inside::double precision / nullif(sums.n, 0) AS coverage,
+        sums.n_below::double precision / nullif(sums.n, 0) AS below,
+        sums.n_above::double precision / nullif(sums.n, 0) AS above,
+        sums.pinball / nullif(sums.n, 0) AS pinball,
+        sums.interval_score / nullif(sums.n, 0) AS interval_score,
+        sums.width / nullif(sums.n, 0) AS width,
+        sums.abs_error / nullif(sums.n, 0) AS abs_error,
+        sums.crps / nullif(sums.n_crps, 0) AS crps,
+        1.0 - sums.common_pinball / nullif(sums.baseline_pinball, 0.0) AS skill,
+        1.0 - sums.common_crps / nullif(sums.baseline_crps, 0.0) AS crps_skill,
+        sums.baseline_pinball / nullif(sums.n_common, 0) AS common_baseline,
+        sums.pinball_gap_square / nullif(sums.n_common, 0)
+            - ((sums.baseline_pinball - sums.common_pinball) / nullif(sums.n_common, 0)) ^ 2 AS gap_variance,
+        years.n_bars AS bars_per_year,
+        sums.bar_return / nullif(sums.n_bars, 0) AS bar_mean,
+        CASE
+            WHEN sums.n_bars >= 30
+            THEN (sums.bar_square - sums.bar_return ^ 2 / sums.n_bars) / (sums.n_bars - 1)
+        END AS bar_variance,
+        sums.bar_square
+    FROM sums
+    INNER JOIN candlecast.instruments ON instruments.symbol = sums.symbol
+    INNER JOIN years ON years.asset_class = instruments.asset_class AND years.interval = sums.interval
+),
+
+ratios AS (
+    SELECT
+        means.*,
+        -- A portfolio that never moved has a variance of rounding errors, and no ratio.
+        CASE
+            WHEN means.bar_variance * means.n_bars > 1e-12 * means.bar_square
+            THEN means.bar_mean / sqrt(means.bar_variance)
+        END AS bar_sharpe,
+        1.959963984540054 ^ 2 / nullif(means.n_moves_eff, 0) AS wilson
+    FROM means
+)
+
+SELECT
+    symbol, asset_class, interval, model_name, record, step, "window",
+    n, n / overlap AS n_eff, n_voids,
+    n_moves, hit_rate, naive_hit_rate,
+    (hit_rate + wilson / 2 - sqrt(wilson * (hit_rate * (1 - hit_rate) + wilson / 4))) / (1 + wilson) AS hit_rate_low,
+    (hit_rate + wilson / 2 + sqrt(wilson * (hit_rate * (1 - hit_rate) + wilson / 4))) / (1 + wilson) AS hit_rate_high,
+    coverage, below, above, pinball, interval_score, width, abs_error, crps, n_crps,
+    CASE WHEN model_name <> 'baseline-rw' THEN skill END AS skill,
+    CASE
+        WHEN model_name <> 'baseline-rw' AND n_common >= 2 AND common_baseline > 0
+        THEN sqrt(greatest(gap_variance, 0) * overlap / n_common) / common_baseline
+    END AS skill_se,
+    CASE WHEN model_name <> 'baseline-rw' THEN crps_skill END AS crps_skill,
+    n_common,
+    bar_sharpe * sqrt(bars_per_year) AS sharpe,
+    sqrt((1 + bar_sharpe ^ 2 / 2) / n_bars * bars_per_year) AS sharpe_se,
+    n_bars, bars_per_year,
+    as_of, now() AS updated_at
+FROM ratios
