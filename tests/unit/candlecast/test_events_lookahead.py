@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bench.events_plain import encode_plain
 from candlecast.calendar import WITHDRAWN, vintages
 from candlecast.events import CHANNELS, EventEncoder
 
@@ -250,6 +251,22 @@ def test_later_revisions_of_what_was_printed_change_nothing(seed: int, last: int
     ]
 
     assert world.encode(last).tobytes() == world.encode(last, pd.concat([world.frame, revised])).tobytes()
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**16), last=st.integers(N_LOOKBACK, N_LOOKBACK + 500))
+def test_the_encoder_equals_the_definitions_read_one_bar_and_one_entry_at_a_time(seed: int, last: int) -> None:
+    world = World(seed)
+    rows = slice(last - N_LOOKBACK, last + N_HORIZON)
+    opened, closed = (
+        times[rows].astype("datetime64[s]").astype(int).tolist() for times in (world.opened, world.closed)
+    )
+
+    plain = encode_plain(
+        world.frame, world.leaders, elapsed, "AAPL", "24/7", opened, closed, N_LOOKBACK, closed[N_LOOKBACK - 1]
+    )
+
+    np.testing.assert_allclose(world.encode(last), plain, rtol=1e-5, atol=1e-6)
 
 
 def test_the_generated_worlds_fill_every_channel() -> None:
