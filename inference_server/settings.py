@@ -1,0 +1,97 @@
+"""What an operator may set on the inference server, from the environment, then from the command line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
+from typing import Self
+
+from candlecast.errors import CandlecastError
+from candlecast.settings import BadSetting
+
+
+class OpenToTheNetwork(CandlecastError):
+    """The server would listen beyond this machine without asking for a key."""
+
+    exit_code = 78
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"refusing to listen on {host} without a key; set INFERENCE_TOKEN, or bind to 127.0.0.1 and let a tunnel "
+            "reach it"
+        )
+        self.host = host
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Settings of `python -m inference_server`.
+
+    port : 0 takes a free one
+    token : when set, asked for as `X-API-Key` or `Authorization: Bearer` on everything but health
+    kronos_weights : folder with `tokenizer/` and `model/`, or a hub id; None serves the baseline only
+    kronos_name : the name in rows and requests; by default made from the folder's or hub id's last part
+    max_context : bars of lookback and horizon that the weights take, None asks the weights
+    threads : of torch, 0 leaves torch's own choice
+    queue_depth : requests that may wait behind the one at work
+    """
+
+    host: str = field(default="127.0.0.1", metadata={"env": "INFERENCE_HOST"})
+    port: int = field(default=8200, metadata={"env": "INFERENCE_PORT", "range": (0, 65_535)})
+    token: str | None = field(default=None, repr=False, metadata={"env": "INFERENCE_TOKEN"})
+    kronos_weights: str | None = field(default=None, metadata={"env": "KRONOS_WEIGHTS"})
+    kronos_name: str | None = field(default=None, metadata={"env": "KRONOS_NAME"})
+    max_context: int | None = field(default=None, metadata={"env": "KRONOS_MAX_CONTEXT", "range": (2, 16_384)})
+    device: str = field(default="auto", metadata={"env": "INFERENCE_DEVICE"})
+    threads: int = field(default=0, metadata={"env": "INFERENCE_THREADS", "range": (0, 1_024)})
+    queue_depth: int = field(default=2, metadata={"env": "INFERENCE_QUEUE_DEPTH", "range": (0, 1_000)})
+    body_limit_mb: int = field(default=20, metadata={"env": "INFERENCE_BODY_LIMIT_MB", "range": (1, 1_024)})
+    heartbeat_s: float = field(default=5.0, metadata={"env": "INFERENCE_HEARTBEAT_S", "range": (0.01, 10)})
+    drain_s: float = field(default=60.0, metadata={"env": "INFERENCE_DRAIN_S", "range": (0, 600)})
+    log_level: str = field(default="INFO", metadata={"env": "LOG_LEVEL"})
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Self:
+        """The settings that `env` describes; an empty value means unset.
+
+        Raises
+        ------
+        BadSetting : a number that is none, or out of its range.
+        """
+        values: dict[str, object] = {}
+        for setting in fields(cls):
+            name = setting.metadata["env"]
+            text = env.get(name, "").strip()
+            if text:
+                values[setting.name] = _value(name, text, setting.type, setting.metadata.get("range"))
+        return cls(**values)  # type: ignore[arg-type]
+
+    @property
+    def body_limit(self) -> int:
+        """Bytes of the largest request body."""
+        return self.body_limit_mb * 1_000_000
+
+    def check(self) -> None:
+        """Raise `OpenToTheNetwork` for an address beyond this machine without a key."""
+        if self.token is None and not _is_loopback(self.host):
+            raise OpenToTheNetwork(self.host)
+
+
+def _value(name: str, text: str, kind: object, bounds: tuple[float, float] | None) -> object:
+    if bounds is None:
+        return text
+    low, high = bounds
+    whole = kind in (int, int | None)
+    try:
+        number = int(text) if whole else float(text)
+    except ValueError:
+        number = float("nan")
+    if not low <= number <= high:
+        raise BadSetting(name, text, f"a {'whole ' if whole else ''}number from {low} to {high}")
+    return number
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,174 @@
+"""The server as a process: how it starts, how it is told to stop, how it fails."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+PATIENCE_S = 30.0
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Any]:
+    running: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: str, **env: str) -> tuple[subprocess.Popen[str], str]:
+        port_file = tmp_path / f"port-{len(running)}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "inference_server", "--port", "0", "--port-file", str(port_file), *arguments],
+            env={**os.environ, **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        pause = threading.Event()
+        while not port_file.exists():
+            assert process.poll() is None, process.communicate()[1]
+            pause.wait(0.01)
+        return process, f"http://127.0.0.1:{int(port_file.read_text())}"
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+def long_body(series_of: Any, body_of: Any, n_items: int = 60) -> bytes:
+    """Seconds of work for the baseline: the longest horizon, many paths."""
+    return bytes(body_of([series_of(f"S{k}", n_bars=512, horizon=1024) for k in range(n_items)], n_paths=200))
+
+
+def test_the_port_file_holds_the_free_port_once_requests_are_taken(start: Any) -> None:
+    process, url = start()
+
+    assert httpx.get(f"{url}/readyz").json()["status"] == "ready"
+    assert process.stdout is not None
+    assert url in process.stdout.readline()
+
+
+def test_sigterm_lets_admitted_work_finish_refuses_new_work_and_exits_with_0(
+    start: Any, series_of: Any, body_of: Any
+) -> None:
+    process, url = start()
+    headers = {"content-type": "application/json", "accept": "application/x-ndjson"}
+    small = body_of([series_of("SPY")])
+    lines: list[dict[str, Any]] = []
+    refused = None
+    with httpx.stream(
+        "POST", f"{url}/predict", content=long_body(series_of, body_of), headers=headers, timeout=PATIENCE_S
+    ) as answer:
+        for line in answer.iter_lines():
+            lines.append(orjson.loads(line))
+            if refused is None:
+                process.send_signal(signal.SIGTERM)
+                while httpx.get(f"{url}/readyz").status_code == 200:
+                    pass
+                refused = httpx.post(f"{url}/predict", content=small, headers=headers)
+
+    assert refused is not None
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
+    assert lines[-1] == {"type": "end", "n_ok": 60, "n_failed": 0}
+    assert process.wait(PATIENCE_S) == 0
+
+
+def test_a_second_sigterm_stops_the_work_at_its_next_step(start: Any, series_of: Any, body_of: Any) -> None:
+    process, url = start()
+    headers = {"content-type": "application/json", "accept": "application/x-ndjson"}
+    lines: list[dict[str, Any]] = []
+    with httpx.stream(
+        "POST", f"{url}/predict", content=long_body(series_of, body_of), headers=headers, timeout=PATIENCE_S
+    ) as answer:
+        for line in answer.iter_lines():
+            if not lines:
+                process.send_signal(signal.SIGTERM)
+                while httpx.get(f"{url}/readyz").status_code == 200:
+                    pass
+                process.send_signal(signal.SIGTERM)
+            lines.append(orjson.loads(line))
+
+    assert lines[-1]["reason"] == "draining"
+    assert 0 < lines[-1]["n_ok"] < 60
+    assert process.wait(PATIENCE_S) == 0
+
+
+def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "inference_server", *arguments],
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def test_a_folder_that_lacks_files_gives_one_sentence_that_names_them(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer").mkdir()
+    (tmp_path / "tokenizer" / "config.json").write_text("{}")
+
+    ended = run("--port", "0", "--kronos-weights", str(tmp_path))
+
+    assert ended.returncode == 1
+    (sentence,) = ended.stderr.splitlines()
+    assert "lacks tokenizer/model.safetensors, model/config.json, model/model.safetensors" in sentence
+
+
+def test_weights_that_are_neither_a_folder_nor_a_hub_id_give_one_sentence() -> None:
+    ended = run("--port", "0", "--kronos-weights", "./nowhere/at/all")
+
+    assert ended.returncode == 1
+    assert "there is no folder ./nowhere/at/all" in ended.stderr
+
+
+def test_a_taken_port_gives_one_sentence() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ended = run("--port", str(taken.getsockname()[1]))
+
+    assert ended.returncode == 1
+    (sentence,) = ended.stderr.splitlines()
+    assert "cannot listen on 127.0.0.1" in sentence
+
+
+def test_listening_beyond_this_machine_without_a_key_is_refused() -> None:
+    ended = run("--host", "0.0.0.0", "--port", "0", INFERENCE_TOKEN="")
+
+    assert ended.returncode == 78
+    assert "set INFERENCE_TOKEN" in ended.stderr
+
+
+def test_a_setting_that_is_no_number_names_itself() -> None:
+    ended = run("--port", "0", INFERENCE_QUEUE_DEPTH="many")
+
+    assert ended.returncode == 78
+    assert "INFERENCE_QUEUE_DEPTH is 'many'" in ended.stderr
+
+
+def test_a_server_without_weights_never_imports_torch() -> None:
+    code = "import inference_server.__main__, sys; sys.exit('torch' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_key_shows_up_neither_in_the_log_nor_in_the_settings(start: Any, series_of: Any, body_of: Any) -> None:
+    key = "canary-7c1f"
+    process, url = start("--log-level", "DEBUG", INFERENCE_TOKEN=key)
+    headers = {"content-type": "application/json", "x-api-key": key}
+    assert httpx.post(f"{url}/predict", content=body_of([series_of("SPY")]), headers=headers).status_code == 200
+    assert httpx.post(f"{url}/predict", content=b"{", headers=headers).status_code == 400
+    process.terminate()
+
+    out, err = process.communicate(timeout=PATIENCE_S)
+
+    assert key not in out + err
