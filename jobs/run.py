@@ -68,6 +68,7 @@ class Run:
     fence: Fence
     items: list[Item] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
+    verdict: RunStatus | None = None  # set by a job that has no items to judge it by
     lease_lost: threading.Event = field(default_factory=threading.Event)
 
     def add(self, *items: Item) -> None:
@@ -77,6 +78,8 @@ class Run:
     @property
     def status(self) -> RunStatus:
         """`ok` when nothing failed, `partial` when something did, `failed` when nothing else happened."""
+        if self.verdict is not None:
+            return self.verdict
         bad = sum(item.outcome in ("failed", "refused") for item in self.items)
         if not self.items:
             return "skipped"

@@ -142,7 +142,7 @@ def test_a_paused_holder_finds_its_lease_gone(engine: Engine, monkeypatch: pytes
 
 
 def test_sigterm_closes_the_run_as_interrupted_and_keeps_what_is_done(engine: Engine) -> None:
-    with pytest.raises(Terminated) as ended, open_run(engine, JOB, SLOT, deadline_s=LONG) as run:
+    with pytest.raises(Terminated) as ended, open_run(engine, JOB, SLOT, deadline_s=LONG) as run:  # noqa: PT012
         run.add(Item("BTCUSDT", "m", "ok"))
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(10)
