@@ -7,18 +7,18 @@ remembered with what it means, and its next GET costs two look-ups and two sends
 import time
 from typing import Final
 
-from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.answers import Header, Rendered, accepts_gzip
 from gateway.headers import PREFLIGHT, headers_for
+from gateway.metrics import Durations
 from gateway.service import Service, Target
 
 MAX_ADDRESSES: Final = 4096
 MAX_ADDRESS_LENGTH: Final = 200
 
-# A target, the headers its answers get, and its counters.
-Known = tuple[Target, list[Header], Counter, Histogram]
+# A target, the headers that its answers get besides their own, and where its durations go.
+Known = tuple[Target, list[Header], Durations]
 
 
 async def send_rendered(scope: Scope, send: Send, rendered: Rendered, extra: list[Header], *, head: bool) -> int:
@@ -65,9 +65,7 @@ class Front:
             return
         if len(self._known) >= MAX_ADDRESSES:
             del self._known[next(iter(self._known))]
-        counter = self._metrics.requests.labels(target.route, "GET", "200")
-        histogram = self._metrics.durations.labels(target.route)
-        self._known[address] = (target, headers_for(address[0]), counter, histogram)
+        self._known[address] = (target, headers_for(address[0]), self._metrics.durations_of(target.route))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's event: a request, or the lifespan."""
@@ -78,15 +76,12 @@ class Front:
         if scope["method"] == "GET":
             known = self._known.get((scope["path"], scope["query_string"]))
             if known is not None:
-                target, extra, counter, histogram = known
+                target, extra, durations = known
                 rendered = self._service.cached(target)
                 if rendered is not None:
                     status = await send_rendered(scope, send, rendered, extra, head=False)
-                    if status == 200:
-                        counter.inc()
-                    else:
-                        self._metrics.requests.labels(target.route, "GET", str(status)).inc()
-                    histogram.observe(time.perf_counter() - started)
+                    self._metrics.requests[target.route, "GET", "200" if status == 200 else "304"] += 1
+                    durations.observe(time.perf_counter() - started)
                     return
         await self._pass_on(scope, receive, send, started)
 

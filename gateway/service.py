@@ -65,7 +65,6 @@ class Service:
         self.symbols: frozenset[str] | None = None  # None until the list of instruments was read once
         self._watching: asyncio.Task[None] | None = None
         self._moment = Moment(0, 0, None)
-        self._counted = {name: self.metrics.cache_requests.labels(name) for name in ("hit", "stale", "miss")}
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -119,7 +118,7 @@ class Service:
         answer = entry.value.pick(target.part)
         if answer is None:
             return None
-        self._counted["hit" if self.cache.is_fresh(entry) else "stale"].inc()
+        self.metrics.cache_requests["hit" if self.cache.is_fresh(entry) else "stale"] += 1
         return answer.at(self.moment())
 
     async def entry(self, key: CacheKey) -> Entry[Value]:
@@ -133,10 +132,10 @@ class Service:
         try:
             entry = await self.cache.get(key, READER_WAIT_S)
         except NotLoaded as error:
-            self.metrics.cache_requests.labels("error").inc()
+            self.metrics.cache_requests["error"] += 1
             raise problems.not_ready("the database cannot be read", error.retry_after_s) from error
         if not known:
-            self._counted["miss"].inc()
+            self.metrics.cache_requests["miss"] += 1
         return entry
 
     async def answer(self, target: Target) -> Rendered:
@@ -162,7 +161,7 @@ class Service:
             return rendered
         answer = (await self.entry(target.key)).value.pick(target.part)
         if answer is None:
-            self.metrics.cache_requests.labels("negative").inc()
+            self.metrics.cache_requests["negative"] += 1
             if target.part is not None and all(model_name != target.part for model_name, _ in self.watch.chains):
                 raise problems.unknown_model(target.part)
             raise problems.nothing_predicted(symbol, interval, target.part)
@@ -229,7 +228,7 @@ class Service:
         self.cache.put(MODELS, await self._load(MODELS))
 
     def _loaded(self, outcome: Outcome) -> None:
-        self.metrics.refreshes.labels(outcome).inc()
+        self.metrics.refreshes[outcome] += 1
 
     # -- metrics --------------------------------------------------------------------------------------------------
 

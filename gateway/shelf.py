@@ -52,9 +52,9 @@ class Shelf:
 
     def pick(self, model_name: str | None) -> ForecastAnswer | None:
         """The answer of one model, or the default one."""
-        if model_name is None:
-            return next(iter(self.answers.values()), None)
-        return self.answers.get(model_name)
+        if model_name is not None:
+            return self.answers.get(model_name)
+        return next(iter(self.answers.values()), None)
 
 
 def answer_of(row: Row) -> ForecastAnswer:
