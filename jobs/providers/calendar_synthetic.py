@@ -30,12 +30,15 @@ EARNINGS_MONTHS: Final = (1, 4, 7, 10)
 MONDAY, WEDNESDAY, THURSDAY, FRIDAY = 0, 2, 3, 4
 
 
-def synthetic_calendar(start: datetime, end: datetime, *, seed: int = 0, earnings: Sequence[str] = ()) -> pd.DataFrame:
+def synthetic_calendar(
+    start: datetime, end: datetime, *, now: datetime | None = None, seed: int = 0, earnings: Sequence[str] = ()
+) -> pd.DataFrame:
     """Vintages (columns `candlecast.calendar.COLUMNS`) of the entries placed in `[start, end)`.
 
     US payrolls, inflation, growth and spending each month, eight decisions a year of the Federal Reserve and of the
     ECB, and quarterly earnings of the symbols named. Each is listed 60 days ahead, gets a consensus 5 days ahead and
-    a first print at its time; payrolls are revised 30 days later.
+    a first print at its time; payrolls are revised 30 days later. With `now`, what became known after it is left
+    out: what a store should hold at that moment. A later `now` adds vintages and changes none.
     """
     rows: list[dict[str, object]] = []
     month = date(start.year, start.month, 1)
@@ -44,7 +47,8 @@ def synthetic_calendar(start: datetime, end: datetime, *, seed: int = 0, earning
             if start <= ts < end:
                 rows += _vintages(event, currency, ts, symbol, seed)
         month = (month + timedelta(days=31)).replace(day=1)
-    return vintages(rows)
+    frame = vintages(rows)
+    return frame if now is None else frame[frame["known_at"] <= pd.Timestamp(now)].reset_index(drop=True)
 
 
 def _listed(month: date, earnings: Sequence[str]) -> Iterator[tuple[str, str, datetime, str | None]]:

@@ -67,5 +67,15 @@ def test_another_seed_invents_other_values_at_the_same_places() -> None:
     assert not one["actual"].equals(other["actual"])
 
 
+def test_nothing_is_told_before_it_is_known() -> None:
+    now = START + timedelta(days=400)
+
+    frame = synthetic_calendar(START, END, now=now)
+
+    assert frame["known_at"].max() <= now
+    assert (frame["ts"] > now).any()  # the next 60 days are on the schedule
+    assert frame.loc[frame["ts"] > now, "actual"].isna().all()
+
+
 def test_an_empty_span_is_an_empty_calendar() -> None:
     assert synthetic_calendar(START, START).empty
