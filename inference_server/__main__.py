@@ -9,9 +9,8 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 
@@ -97,29 +96,34 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _options(arguments: Sequence[str], env: Mapping[str, str]) -> tuple[ServerSettings, Path | None]:
-    settings = ServerSettings.from_env(env)
+    """Settings from the environment, overruled by the command line; both pass the same checks."""
     parser = argparse.ArgumentParser(
         prog="python -m inference_server",
         description="Serve forecasts over HTTP: baseline-rw always, Kronos where weights are named. "
-        "The environment sets the same and more, see .env.example.",
+        "Each option overrules the variable of the environment beside it.",
     )
-    parser.add_argument("--host", help=f"address to bind to (now {settings.host})")
-    parser.add_argument("--port", type=int, help=f"0 takes a free one (now {settings.port})")
+    for option, setting, text in _OPTIONS:
+        variable = _VARIABLES[setting]
+        parser.add_argument(option, dest=variable, metavar=setting.upper(), help=f"{text} [{variable}]")
     parser.add_argument("--port-file", type=Path, metavar="PATH", help="write the port here once requests are taken")
-    parser.add_argument(
-        "--kronos-weights", metavar="FOLDER|HUB_ID", help="folder with tokenizer/ and model/, or hub id"
-    )
-    parser.add_argument("--kronos-name", metavar="NAME", help="name in rows and requests; default from the weights")
-    parser.add_argument("--max-context", type=int, metavar="BARS", help="lookback and horizon together, at most")
-    parser.add_argument("--device", help=f"cpu, cuda or auto (now {settings.device})")
-    parser.add_argument("--threads", type=int, help="of torch; 0 leaves its own choice")
-    parser.add_argument("--queue-depth", type=int, help=f"requests that may wait (now {settings.queue_depth})")
-    parser.add_argument("--log-level", choices=["DEBUG", "INFO", "WARNING", "ERROR"], help="how much is logged")
-    given: dict[str, Any] = {
-        name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None
-    }
-    port_file = given.pop("port_file", None)
-    return replace(settings, **given), port_file
+    given = vars(parser.parse_args(arguments))
+    port_file = given.pop("port_file")
+    overruled = {name: value for name, value in given.items() if value is not None}
+    return ServerSettings.from_env({**env, **overruled}), port_file
+
+
+_VARIABLES = {setting.name: setting.metadata["env"] for setting in fields(ServerSettings)}
+_OPTIONS = (
+    ("--host", "host", "address to bind to"),
+    ("--port", "port", "0 takes a free one"),
+    ("--kronos-weights", "kronos_weights", "folder with tokenizer/ and model/, or a hub id"),
+    ("--kronos-name", "kronos_name", "name in rows and requests; by default made from the weights'"),
+    ("--max-context", "max_context", "bars of lookback and horizon together, at most"),
+    ("--device", "device", "cpu, cuda or auto"),
+    ("--threads", "threads", "of torch; 0 leaves its own choice"),
+    ("--queue-depth", "queue_depth", "requests that may wait behind the one at work"),
+    ("--log-level", "log_level", "DEBUG, INFO, WARNING or ERROR"),
+)
 
 
 if __name__ == "__main__":

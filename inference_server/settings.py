@@ -8,6 +8,8 @@ from typing import Self
 from candlecast.errors import CandlecastError
 from candlecast.settings import BadSetting
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
 
 class OpenToTheNetwork(CandlecastError):
     """The server would listen beyond this machine without asking for a key."""
@@ -47,7 +49,7 @@ class ServerSettings:
     body_limit_mb: int = field(default=20, metadata={"env": "INFERENCE_BODY_LIMIT_MB", "range": (1, 1_024)})
     heartbeat_s: float = field(default=5.0, metadata={"env": "INFERENCE_HEARTBEAT_S", "range": (0.01, 10)})
     drain_s: float = field(default=60.0, metadata={"env": "INFERENCE_DRAIN_S", "range": (0, 600)})
-    log_level: str = field(default="INFO", metadata={"env": "LOG_LEVEL"})
+    log_level: str = field(default="INFO", metadata={"env": "LOG_LEVEL", "choices": LOG_LEVELS})
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -55,13 +57,16 @@ class ServerSettings:
 
         Raises
         ------
-        BadSetting : a number that is none, or out of its range.
+        BadSetting : a number that is none or out of its range, or a word that is not among the choices.
         """
         values: dict[str, object] = {}
         for setting in fields(cls):
             name = setting.metadata["env"]
             text = env.get(name, "").strip()
             if text:
+                choices = setting.metadata.get("choices")
+                if choices is not None and text.upper() not in choices:
+                    raise BadSetting(name, text, f"one of {', '.join(choices)}")
                 values[setting.name] = _value(name, text, setting.type, setting.metadata.get("range"))
         return cls(**values)  # type: ignore[arg-type]
 

@@ -155,6 +155,13 @@ def test_a_setting_that_is_no_number_names_itself() -> None:
     assert "INFERENCE_QUEUE_DEPTH is 'many'" in ended.stderr
 
 
+def test_an_option_passes_the_same_checks_as_its_variable() -> None:
+    ended = run("--port", "70000")
+
+    assert ended.returncode == 78
+    assert "INFERENCE_PORT is '70000', but it has to be a whole number from 0 to 65535" in ended.stderr
+
+
 def test_a_server_without_weights_never_imports_torch() -> None:
     code = "import inference_server.__main__, sys; sys.exit('torch' in sys.modules)"
 
