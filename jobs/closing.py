@@ -1,0 +1,48 @@
+"""The last line of a job: what it did, in counts."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # a job does not pay for the imports of the others
+    from jobs.ingest import IngestReport
+    from jobs.predict import Report
+    from jobs.replay import ReplayReport
+    from jobs.score import ScoreReport
+
+
+def batch_line(job: str, slot: datetime, report: "Report") -> str:
+    """What a batch did with its slot."""
+    line = (
+        f"{job}, slot {slot:%Y-%m-%dT%H:%MZ}: {report.n_written} forecasts written, {report.n_exists} already there, "
+        f"{len(report.refusals)} refused, {report.n_failed} failed in {report.seconds['total']:.1f} s."
+    )
+    if report.model_down:
+        line += f" The model did not answer: {report.model_down}"
+    for refusal in report.refusals[:3]:
+        line += f"\n  refused ({refusal.code}): {refusal.message}"
+    if len(report.refusals) > 3:
+        line += f"\n  … and {len(report.refusals) - 3} more; see candlecast.job_items"
+    return line
+
+
+def replay_line(interval: str, report: "ReplayReport") -> str:
+    """What a walk-forward did."""
+    refused = ", ".join(f"{n} {code}" for code, n in sorted(report.refusals.items()))
+    return (
+        f"replay {interval}: {report.n_slots} slots, {report.n_written} forecasts written, "
+        f"{report.n_exists} already there, {report.n_refused} refused{f' ({refused})' if refused else ''}."
+        + (f" The model did not answer: {report.model_down}" if report.model_down else "")
+    )
+
+
+def score_line(job: str, report: "ScoreReport") -> str:
+    """What a scoring run did."""
+    return (
+        f"{job}: {report.n_scored} steps scored, {report.n_pending} still open, {report.n_voided} void "
+        f"in {report.seconds:.1f} s."
+    )
+
+
+def ingest_line(job: str, report: "IngestReport") -> str:
+    """What an import did."""
+    return f"{job}: {report}"

@@ -1,0 +1,348 @@
+"""The main job, end to end, on one machine: bars, forecasts, a walk-forward, scores, and the page to look at.
+
+Everything is real: an embedded Postgres, the inference server and the gateway as processes of their own, HTTP
+between them. Only the bars may be made up, and then every line and every answer says so.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from sqlalchemy import Engine
+
+from candlecast.clock import INTERVALS, Interval, utc_now
+from candlecast.errors import CandlecastError
+from candlecast.instruments import load_instruments
+from candlecast.settings import JobSettings
+from candlecast.store.bars import newest_bars, newest_close
+from candlecast.store.engine import create_engine, database_url
+from candlecast.store.instruments import upsert_instruments
+from candlecast.store.migrate import upgrade
+from jobs import ingest
+from jobs.batch import run_batch
+from jobs.closing import batch_line, replay_line, score_line
+from jobs.replay import ReplayReport, replay
+from jobs.score import run_score
+
+BASELINE: Final = "baseline-rw"
+
+# How far back the walk-forward goes, and which slots of that time it takes: enough for the longest step to mature
+# on an exchange's calendar, an odd stride so that every hour of the day is met.
+WALKS: Final[dict[Interval, tuple[timedelta, int]]] = {"1h": (timedelta(days=60), 17), "1d": (timedelta(days=400), 8)}
+
+
+class ServerDidNotStart(CandlecastError):
+    """A server of the demo ended, or was not ready in time."""
+
+    def __init__(self, name: str, log_file: Path) -> None:
+        tail = log_file.read_text(errors="replace").strip().splitlines()[-3:] if log_file.exists() else []
+        said = f" It said: {' / '.join(tail)}" if tail else ""
+        super().__init__(f"the {name} did not get ready; its log is {log_file}.{said}")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the demo was asked for."""
+
+    data: Path | None
+    once: bool
+    kronos_weights: str | None
+    synthetic: bool = False
+
+
+def run_demo(settings: JobSettings, options: Options, console: Console) -> dict[str, Any]:
+    """Run the main job, print the table, serve until interrupted (or end, with `once`); the closing facts."""
+    began = time.monotonic()
+    with ExitStack() as stack:
+        plan = _choose_bars(options, console)
+        home = settings.home if plan.source != "synthetic" else settings.home / "synthetic"
+        settings = replace(settings, home=home)
+        engine = _prepare_store(settings, console)
+        stack.callback(engine.dispose)
+        _import_bars(engine, plan, console)
+
+        logs = home / "logs"
+        server = stack.enter_context(_server("inference server", "inference_server", _model_arguments(options), logs))
+        model_name = _served_model(server, console)
+        settings = replace(settings, inference_url=server, model_name=model_name)
+
+        for interval in WALKS:
+            _issue_and_score(engine, settings, interval, console)
+
+        gateway = stack.enter_context(
+            _server("gateway", "gateway", [], logs, {"CANDLECAST_HOME": str(home)}, ready="/readyz")
+        )
+        rows = _latest(gateway, engine)
+        _print_table(rows, console)
+        facts = {
+            "source": plan.source,
+            "model": model_name,
+            "n_forecasts": len(rows),
+            "seconds": round(time.monotonic() - began, 1),
+            "gateway": gateway,
+            "inference": server,
+            "home": str(home),
+        }
+        _print_urls(gateway, server, plan, home, console)
+        if not options.once:
+            _wait(console)
+    return facts
+
+
+@dataclass(frozen=True, slots=True)
+class _Bars:
+    """Where the bars come from, and the sentence that says so."""
+
+    source: str  # files, exchange, synthetic
+    sentence: str
+    folder: Path | None = None
+
+
+def _choose_bars(options: Options, console: Console) -> _Bars:
+    if options.data is not None:
+        if not options.data.is_dir():
+            raise CandlecastError(f"{options.data} is no folder; name one that holds ohlcv_1h/ and ohlcv_1d/")
+        plan = _Bars("files", f"Bars: real ones, from {options.data}.", options.data)
+    elif not options.synthetic and ingest.exchange_reachable():
+        plan = _Bars("exchange", "Bars: real ones of the crypto instruments, fetched from a public exchange just now.")
+    else:
+        why = "as asked" if options.synthetic else "no DATA folder was named and no public exchange can be reached"
+        plan = _Bars(
+            "synthetic",
+            f"Bars: SYNTHETIC, made by the built-in generator ({why}). They are not market prices, "
+            "and no score below says anything about a market.",
+        )
+    console.print(f"[bold yellow]{plan.sentence}" if plan.source == "synthetic" else f"[bold]{plan.sentence}")
+    return plan
+
+
+def _prepare_store(settings: JobSettings, console: Console) -> Engine:
+    with console.status("Starting Postgres and bringing it to the newest schema…"):
+        owner = database_url(os.environ, settings.home, role="owner")
+        upgrade(owner)
+        owner_engine = create_engine(owner, application_name="candlecast-demo")
+        with owner_engine.begin() as conn:
+            upsert_instruments(conn, load_instruments())
+        owner_engine.dispose()
+    where = "DATABASE_URL" if os.environ.get("DATABASE_URL") else f"embedded, in {settings.home}"
+    console.print(f"Store: Postgres ({where}).")
+    return create_engine(database_url(os.environ, settings.home, role="writer"), application_name="candlecast-demo")
+
+
+def _import_bars(engine: Engine, plan: _Bars, console: Console) -> None:
+    with _progress(console) as progress:
+        task = progress.add_task("Importing bars", total=None)
+
+        def show(done: int, total: int, what: str) -> None:
+            progress.update(task, completed=done, total=total, description=f"Importing {what}")
+
+        if plan.folder is not None:
+            report = ingest.ingest_files(engine, plan.folder, progress=show)
+        elif plan.source == "exchange":
+            report = ingest.ingest_exchange(engine, "1h", n_bars=2000, progress=show)
+            report += ingest.ingest_exchange(engine, "1d", n_bars=1000, progress=show)
+        else:
+            report = ingest.ingest_synthetic(engine, now=utc_now(), progress=show)
+    console.print(str(report))
+
+
+def _model_arguments(options: Options) -> list[str]:
+    return ["--kronos-weights", options.kronos_weights] if options.kronos_weights else []
+
+
+def _served_model(server: str, console: Console) -> str:
+    models = httpx.get(f"{server}/models", timeout=10).json()["models"]
+    kronos = [model["name"] for model in models if model["name"] != BASELINE]
+    if kronos:
+        console.print(f"Model: {kronos[0]}, on the inference server at {server}; {BASELINE} beside it.")
+        return str(kronos[0])
+    console.print(
+        f"Model: {BASELINE}, through the inference server at {server}. There are no Kronos weights here "
+        "(name them with --kronos-weights FOLDER or a hub id), and random weights are never shown as a forecast."
+    )
+    return BASELINE
+
+
+def _issue_and_score(engine: Engine, settings: JobSettings, interval: Interval, console: Console) -> None:
+    job = f"kronos-batch-{interval}"
+    with engine.connect() as conn:
+        newest = newest_close(conn, interval)
+    if newest is None:
+        console.print(f"{interval}: no bars, nothing to forecast.")
+        return
+    # Bars that end in the past are forecast as of then, as a replay; bars that reach the present as live.
+    as_of = None if newest > utc_now() - 2 * INTERVALS[interval] else newest + INTERVALS[interval]
+    symbols = _symbols_with_bars(engine, interval)
+
+    with _progress(console) as progress:
+        task = progress.add_task(f"Issuing {interval} forecasts", total=len(symbols))
+        _, report, slot = run_batch(
+            engine,
+            settings,
+            job,
+            interval=interval,
+            model_name=settings.model_name,
+            as_of=as_of,
+            symbols=symbols,
+            on_item=lambda item: progress.advance(task) if item.model_name == settings.model_name else None,
+        )
+    console.print(batch_line(job, slot, report))
+
+    back, every = WALKS[interval]
+    if settings.model_name != BASELINE:
+        every *= 12  # a model takes seconds where the baseline takes milliseconds
+    with _progress(console) as progress:
+        task = progress.add_task(f"Walking forward over past {interval} slots", total=None)
+
+        def show(done: int, total: int, _: ReplayReport) -> None:
+            progress.update(task, completed=done, total=total)
+
+        walked = replay(
+            engine,
+            settings,
+            interval=interval,
+            model_name=settings.model_name,
+            start=slot - back,
+            end=slot - INTERVALS[interval],
+            every=every,
+            symbols=symbols,
+            on_slot=show,
+        )
+    console.print(replay_line(interval, walked))
+    with console.status(f"Scoring {interval} forecasts…"):
+        scored = run_score(engine, f"score-signals-{interval}", interval, deadline_s=600)
+    console.print(score_line(f"score-signals-{interval}", scored))
+
+
+def _symbols_with_bars(engine: Engine, interval: Interval) -> tuple[str, ...]:
+    with engine.connect() as conn:
+        there = newest_bars(conn, interval)
+    return tuple(one.symbol for one in load_instruments() if one.forecast and one.enabled and one.symbol in there)
+
+
+@contextmanager
+def _server(
+    name: str,
+    package: str,
+    arguments: list[str],
+    logs: Path,
+    environment: dict[str, str] | None = None,
+    ready: str = "/readyz",
+) -> Iterator[str]:
+    """Start a deployable on a free port and yield its URL once it is ready; stop it at the end."""
+    logs.mkdir(parents=True, exist_ok=True)
+    log_file, port_file = logs / f"{package}.log", logs / f"{package}.{os.getpid()}.port"
+    port_file.unlink(missing_ok=True)
+    with log_file.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", package, "--port", "0", "--port-file", str(port_file), *arguments],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environment or {})},
+        )
+    try:
+        yield _wait_until_ready(name, process, port_file, log_file, ready)
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        port_file.unlink(missing_ok=True)
+
+
+def _wait_until_ready(
+    name: str, process: "subprocess.Popen[bytes]", port_file: Path, log_file: Path, ready: str, within_s: float = 90
+) -> str:
+    give_up_at = time.monotonic() + within_s
+    while time.monotonic() < give_up_at and process.poll() is None:
+        if port_file.exists() and (port := port_file.read_text().strip()):
+            url = f"http://127.0.0.1:{port}"
+            try:
+                if httpx.get(f"{url}{ready}", timeout=2).status_code == 200:
+                    return url
+            except httpx.TransportError:
+                pass
+        time.sleep(0.05)
+    raise ServerDidNotStart(name, log_file)
+
+
+def _latest(gateway: str, engine: Engine) -> list[dict[str, Any]]:
+    """The newest row of every instrument and interval, read as a visitor would read them."""
+    rows: list[dict[str, Any]] = []
+    with httpx.Client(base_url=gateway, timeout=10) as http:
+        for interval in WALKS:
+            for symbol in _symbols_with_bars(engine, interval):
+                answer = http.get(f"/showcase/ml-prediction/{symbol}", params={"interval": interval})
+                if answer.status_code == 200:
+                    rows.append(answer.json())
+    return rows
+
+
+def _print_table(rows: list[dict[str, Any]], console: Console) -> None:
+    table = Table(title="The newest forecasts, as the gateway serves them")
+    for heading in ("instrument", "bars", "issued at (UTC)", "last close"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("next bar: p10", "p50", "p90", "last step: p10", "p50", "p90"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("model", no_wrap=True)
+    table.add_column("status", no_wrap=True)
+    for row in rows:
+        first = [_price(row[name][0]) for name in ("p10", "p50", "p90")]
+        last = [_price(row[name][-1]) for name in ("p10", "p50", "p90")]
+        issued = datetime.fromisoformat(row["issued_at"]).strftime("%Y-%m-%d %H:%M")
+        table.add_row(
+            row["symbol"], row["interval"], issued, _price(row["last_close"]), *first, *last,
+            row["model_name"], row["status"],
+        )  # fmt: skip
+    # A script reads the table through a pipe that has no width; never break a row there.
+    Console(file=console.file, width=None if console.is_terminal else 160).print(table)
+
+
+def _price(value: float) -> str:
+    return f"{value:.5g}" if abs(value) < 1 else f"{value:,.2f}" if abs(value) >= 100 else f"{value:.4f}"
+
+
+def _print_urls(gateway: str, server: str, plan: _Bars, home: Path, console: Console) -> None:
+    console.print(f"[bold]{plan.sentence}" if plan.source != "synthetic" else f"[bold yellow]{plan.sentence}")
+    setting = "" if home == JobSettings().home else f"CANDLECAST_HOME={home} "
+    for url, what in (
+        (f"{gateway}/", "the page: every instrument with its newest forecast"),
+        (f"{gateway}/showcase/ml-prediction/BTCUSDT?interval=1h", "one forecast"),
+        (f"{gateway}/showcase/performance", "the scores"),
+        (f"{gateway}/docs", "the API"),
+        (f"{server}/models", "the inference server's models"),
+    ):
+        console.print(f"  {url}  [dim]{what}", soft_wrap=True)
+    console.print(f"  {setting}candlecast verify  [dim]recomputes the ledger's hash chains", soft_wrap=True)
+
+
+def _wait(console: Console) -> None:
+    console.print("Serving until you press Ctrl-C.")
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        console.print()
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    )

@@ -1,0 +1,36 @@
+"""All cron jobs on one machine: APScheduler starts the same processes that a platform's cron would start."""
+
+import logging
+import subprocess
+import sys
+from collections.abc import Sequence
+
+from apscheduler.schedulers.blocking import BlockingScheduler
+from apscheduler.triggers.cron import CronTrigger
+
+from candlecast.clock import SCHEDULES
+
+log = logging.getLogger(__name__)
+
+# A job that could not start for this long is left to its next slot: its forecasts would be late anyway.
+MISFIRE_GRACE_S = 600
+
+
+def build_scheduler(jobs: Sequence[str] = tuple(SCHEDULES)) -> BlockingScheduler:
+    """A scheduler with one entry for each of `jobs`, in UTC; one process of a job at a time."""
+    scheduler = BlockingScheduler(
+        timezone="UTC",
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": MISFIRE_GRACE_S},
+    )
+    for name in jobs:
+        scheduler.add_job(
+            run_process, CronTrigger.from_crontab(SCHEDULES[name], timezone="UTC"), args=[name], id=name, name=name
+        )
+    return scheduler
+
+
+def run_process(name: str) -> int:
+    """The exit code of `python -m jobs NAME`: a process of its own, so that no job can take the scheduler down."""
+    code = subprocess.run([sys.executable, "-m", "jobs", name], check=False).returncode
+    log.log(logging.INFO if code in (0, 75) else logging.ERROR, "%s ended with exit code %d", name, code)
+    return code
