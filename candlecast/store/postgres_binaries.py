@@ -145,31 +145,43 @@ def runnable_programs(user: ServerUser | None, major: int | None) -> Path:
         return programs
     stat = (programs / "postgres").stat()
     copy = reachable_folder(user) / f"postgres-{program_version(programs)}-{stat.st_size}-{int(stat.st_mtime)}"
-    if not runs(user, copy / "bin"):
-        # A copy is made under another name and renamed when whole: another process may be about to use it.
-        draft = Path(tempfile.mkdtemp(prefix=f"{copy.name}.", dir=copy.parent))
-        shutil.copytree(programs.parent, draft, dirs_exist_ok=True, symlinks=True)
-        for path in (draft, *draft.rglob("*")):
-            if not path.is_symlink():
-                path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
-        try:
-            draft.rename(copy)
-        except OSError:  # somebody else was faster, or an old broken copy lies there
-            if runs(user, copy / "bin"):
-                shutil.rmtree(draft)
-            else:
-                shutil.rmtree(copy)
-                draft.rename(copy)
-    if not runs(user, copy / "bin"):
+    copied = copy / programs.relative_to(programs.parents[2])
+    if not runs(user, copied):
+        copy_package(programs, copy)
+    if not runs(user, copied):
         raise EmbeddedUnavailable(
-            f"the user `{user.name}` can run PostgreSQL neither from {programs} nor from {copy}/bin (is that file "
+            f"the user `{user.name}` can run PostgreSQL neither from {programs} nor from {copied} (is that file "
             f"system mounted noexec?); run as another user than root, {USE_ANOTHER}"
         )
-    return copy / "bin"
+    return copied
+
+
+def copy_package(programs: Path, copy: Path) -> None:
+    """Copy one PostgreSQL and the shared libraries that lie beside its package, open for everybody to read.
+
+    The copy is made under another name and renamed when whole: another process may be about to use it.
+    """
+    package = programs.parents[1]
+    draft = Path(tempfile.mkdtemp(prefix=f"{copy.name}.", dir=copy.parent))
+    shutil.copytree(programs.parent, draft / package.name / programs.parent.name, symlinks=True)
+    for libraries in (package.with_name(f"{package.name}.libs"), package / ".dylibs"):  # where wheels put them
+        if libraries.is_dir():
+            shutil.copytree(libraries, draft / libraries.relative_to(package.parent), symlinks=True)
+    for path in (draft, *draft.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.parent.name == "bin" else 0o644)
+    try:
+        draft.rename(copy)
+    except OSError:  # a copy is there: a broken one, or a whole one by somebody who was faster
+        aside = copy.with_name(f"{draft.name}.old")
+        copy.rename(aside)
+        draft.rename(copy)
+        shutil.rmtree(aside)
 
 
 def runs(user: ServerUser, programs: Path) -> bool:
+    """Whether the programs start for that user, their shared libraries included (initdb has more of them)."""
     try:
-        return run_as(user, [programs / "postgres", "--version"]).returncode == 0
+        return all(run_as(user, [programs / name, "--version"]).returncode == 0 for name in ("postgres", "initdb"))
     except OSError:
         return False
