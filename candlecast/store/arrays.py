@@ -61,6 +61,12 @@ class Uuids(PgArray):
     element_oid, array_oid, wire = 2950, 2951, "V16"
 
 
+class Tids(PgArray):
+    """Places of rows in their table, as `ctid` gives them; good for the transaction that read them, no longer."""
+
+    element_oid, array_oid, wire = 27, 1010, "V6"
+
+
 class Timestamps(PgArray):
     """Elements are `datetime64`."""
 
@@ -73,7 +79,7 @@ class Dates(PgArray):
     element_oid, array_oid, wire = 1082, 1182, ">i4"
 
 
-KINDS: Final[tuple[type[PgArray], ...]] = (Float8s, Int8s, Int4s, Int2s, Bools, Uuids, Timestamps, Dates)
+KINDS: Final[tuple[type[PgArray], ...]] = (Float8s, Int8s, Int4s, Int2s, Bools, Uuids, Tids, Timestamps, Dates)
 
 
 def _dump(array: PgArray) -> bytes:

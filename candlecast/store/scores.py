@@ -17,13 +17,17 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
 from candlecast.scoring import SCORE_VERSION, VOID_AFTER, Pairs, Scores, score_pairs
-from candlecast.store.arrays import Bools, Float8s, Int2s, Int4s, Uuids, fetch_arrays
+from candlecast.store.arrays import Bools, Float8s, Int2s, Int4s, Tids, Uuids, fetch_arrays
 from candlecast.store.score_sums import NEXT_BAR, SERIES, add_sums, day_sums, pair_sums
 from candlecast.store.sql import load
 
 Paths = NDArray[np.float32]
 
 NIL: Final = UUID(int=0)
+
+# Everything a chunk needs is behind an index, in the order wanted. Right after a large replay the queue has no statistics
+# yet, and the planner would read or sort all of it for every chunk; so it is not asked. Until the transaction ends.
+BY_INDEX: Final = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL work_mem = '64MB'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ def ensure_partitions(conn: Connection, interval: str, as_of: datetime) -> None:
 def score_chunk(conn: Connection, interval: str, as_of: datetime, after: Cursor, n: int) -> Chunk:
     """Score the next `n` pairs of the queue, as far as the market has answered them; the caller commits."""
     lock_scores(conn, interval)
+    conn.execute(text(BY_INDEX))
     found = fetch_arrays(
         conn,
         load("score_due"),
@@ -79,7 +84,7 @@ def score_chunk(conn: Connection, interval: str, as_of: datetime, after: Cursor,
         return Chunk(n_read, 0, last)
 
     scores = judge(_pairs(found), paths_by_size(found["closes"], found["n_bytes"]))
-    kept = _write(conn, found["prediction_id"], found["step"], found["outcome"], scores)
+    kept = _write(conn, found, scores)
     keys = pd.DataFrame({name: found[name] for name in ("symbol", "model_name", "record", "step", "target_at")})
     keys["issued_at"] = found["issued_at"]
     if len(kept) < len(keys):
@@ -189,10 +194,18 @@ def _pairs(found: dict[str, Any]) -> Pairs:
     return Pairs(**{one.name: found[one.name] for one in fields(Pairs)})
 
 
-def _write(
-    conn: Connection, ids: NDArray[Any], step: NDArray[np.int32], outcome: NDArray[np.float64], scores: Scores
-) -> NDArray[np.intp]:
+def _write(conn: Connection, found: dict[str, Any], scores: Scores) -> NDArray[np.intp]:
     """Places of the pairs that were written, rising; a pair that somebody else took or wrote is left out."""
-    parameters = {"prediction_id": Uuids(ids), "step": Int4s(step), "outcome": Float8s(outcome)}
-    places = fetch_arrays(conn, load("score_insert"), parameters | score_columns(scores))["places"]
-    return np.sort(places.astype(np.intp)) - 1 if places is not None else np.empty(0, dtype=np.intp)
+    parameters = {
+        "row_at": Tids(found["row_at"]),
+        "prediction_id": Uuids(found["prediction_id"]),
+        "step": Int4s(found["step"]),
+        "outcome": Float8s(found["outcome"]),
+    }
+    written = fetch_arrays(conn, load("score_insert"), parameters | score_columns(scores))
+    if written["n_strange"]:
+        # Only a queue that others empty and fill by hand this very moment can do that; the transaction is undone.
+        raise RuntimeError(f"{written['n_strange']} rows of score_pending moved while they were scored; score again")
+    if written["n"] == len(found["step"]):
+        return np.arange(len(found["step"]))
+    return np.sort(written["places"].astype(np.intp)) - 1 if written["n"] else np.empty(0, dtype=np.intp)

@@ -126,11 +126,10 @@ CREATE TABLE candlecast.score_days (
     step integer NOT NULL,
     day date NOT NULL,
     {SUMS}
-    PRIMARY KEY (symbol, interval, model_name, record, step, day)
+    -- In this order the only index serves the scorer (days of a series) and the view (the last 90 of them).
+    PRIMARY KEY (symbol, interval, record, step, day, model_name)
 )
 """
-
-DAYS_BY_RECORD = "CREATE INDEX score_days_record_idx ON candlecast.score_days (interval, record, day)"
 
 TOTALS = f"""
 CREATE TABLE candlecast.score_totals (
@@ -182,7 +181,7 @@ def upgrade() -> None:
     for column in QUEUED:
         op.alter_column("score_pending", column, nullable=False, schema="candlecast")
     op.drop_index("score_pending_interval_target_at_idx", table_name="score_pending", schema="candlecast")
-    for statement in (QUEUE_ORDER, SCORES, SCORES_BY_SERIES, DAYS, DAYS_BY_RECORD, TOTALS, VOIDS, MARKS):
+    for statement in (QUEUE_ORDER, SCORES, SCORES_BY_SERIES, DAYS, TOTALS, VOIDS, MARKS):
         op.execute(statement)
     for table in ("prediction_scores", "score_voids"):
         protect(op, table, ("INSERT",))

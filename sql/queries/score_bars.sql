@@ -34,6 +34,7 @@ FROM (
           AND bars.symbol = asked.symbol
           AND bars.closed_at >= coalesce(before.closed_at, asked.first_at)
           AND bars.closed_at < asked.until
+        OFFSET 0 -- one range of the index a symbol, instead of all its bars
     ) AS bar
     ORDER BY asked.place, bar.closed_at
 ) AS ordered;

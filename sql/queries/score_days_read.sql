@@ -23,9 +23,13 @@ FROM unnest(
     CAST(:symbol AS text[]), CAST(:record AS text[]), CAST(:step AS integer[]),
     CAST(:first_day AS date[]), CAST(:last_day AS date[])
 ) WITH ORDINALITY AS series (symbol, record, step, first_day, last_day, place)
-INNER JOIN candlecast.score_days AS days
-    ON days.interval = CAST(:interval AS text)
-    AND days.symbol = series.symbol
-    AND days.record = series.record
-    AND days.step = series.step
-    AND days.day BETWEEN series.first_day AND series.last_day;
+CROSS JOIN LATERAL (
+    SELECT *
+    FROM candlecast.score_days AS stored
+    WHERE stored.symbol = series.symbol
+      AND stored.interval = CAST(:interval AS text)
+      AND stored.record = series.record
+      AND stored.step = series.step
+      AND stored.day BETWEEN series.first_day AND series.last_day
+    OFFSET 0 -- one range of the key a series
+) AS days;

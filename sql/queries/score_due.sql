@@ -11,7 +11,7 @@
 -- then, and with what a later correction replaced. A missing bar postpones: the pair stays in the queue.
 
 WITH looked_at AS MATERIALIZED (
-    SELECT pending.*
+    SELECT pending.ctid AS row_at, pending.*
     FROM candlecast.score_pending AS pending
     WHERE pending.interval = CAST(:interval AS text)
       AND (pending.symbol, pending.target_at, pending.prediction_id, pending.step)
@@ -28,33 +28,41 @@ WITH looked_at AS MATERIALIZED (
 due AS (
     SELECT looked_at.*, coalesce(later.old_close, bar.close) AS outcome
     FROM looked_at
-    INNER JOIN candlecast.instruments USING (symbol)
-    INNER JOIN (
-        SELECT '1h' AS interval, symbol, ts, closed_at, close, first_seen FROM candlecast.ohlcv_1h
-        UNION ALL
-        SELECT '1d', symbol, ts, closed_at, close, first_seen FROM candlecast.ohlcv_1d
+    -- A lateral LIMIT makes this one probe of the bars' index a pair, whatever the planner believes about their number.
+    CROSS JOIN LATERAL (
+        SELECT bars.ts, bars.close
+        FROM (
+            SELECT '1h' AS interval, symbol, ts, closed_at, close, first_seen FROM candlecast.ohlcv_1h
+            UNION ALL
+            SELECT '1d', symbol, ts, closed_at, close, first_seen FROM candlecast.ohlcv_1d
+        ) AS bars
+        WHERE bars.interval = CAST(:interval AS text)
+          AND bars.symbol = looked_at.symbol
+          AND bars.closed_at = looked_at.target_at
+          AND bars.first_seen <= CAST(:as_of AS timestamptz)
+        LIMIT 1
     ) AS bar
-        ON bar.interval = CAST(:interval AS text)
-        AND bar.symbol = looked_at.symbol
-        AND bar.closed_at = looked_at.target_at
-        AND bar.first_seen <= CAST(:as_of AS timestamptz)
     LEFT JOIN LATERAL (
         SELECT revision.old_close
         FROM candlecast.ohlcv_revisions AS revision
-        WHERE revision.symbol = bar.symbol
+        WHERE revision.symbol = looked_at.symbol
           AND revision.interval = CAST(:interval AS text)
           AND revision.ts = bar.ts
           AND revision.revised_at > CAST(:as_of AS timestamptz)
         ORDER BY revision.revised_at
         LIMIT 1
     ) AS later ON true
-    WHERE looked_at.target_at + make_interval(secs => instruments.settle_s) <= CAST(:as_of AS timestamptz)
-    ORDER BY looked_at.symbol, looked_at.target_at
+    WHERE looked_at.target_at <= CAST(:as_of AS timestamptz) - make_interval(secs => (
+        SELECT instruments.settle_s
+        FROM candlecast.instruments
+        WHERE instruments.symbol = looked_at.symbol
+    ))
 )
 
 SELECT found.*, n_read, last_symbol, last_target_at, last_id, last_step
 FROM (
     SELECT
+        array_agg(row_at) AS row_at,
         array_agg(prediction_id) AS prediction_id,
         array_agg(step) AS step,
         array_agg(symbol) AS symbol,

@@ -1,7 +1,8 @@
 -- score_insert: take judged pairs out of the queue and write what they were worth.
 --
--- One row     places: the places (from 1) in the given arrays of the pairs that were written
--- Parameters  arrays of equal length: prediction_id uuid[], step int[], outcome, log_return float8[], signal, move,
+-- One row     n: how many pairs were written; places: if not all, their places (from 1) in the given arrays;
+--             n_strange: rows taken that are none of the given pairs, always 0
+-- Parameters  arrays of equal length: row_at tid[] (where score_due saw the pair), prediction_id uuid[], step int[], outcome, log_return float8[], signal, move,
 --             hit int2[] (-1: no direction), inside, below, above bool[], pinball float8[], q0 to q10 float8[] (the
 --             pinball loss at each level), interval_score, width, abs_error, crps float8[] (NaN: no paths);
 --             score_version int
@@ -12,7 +13,8 @@
 WITH judged AS (
     SELECT judged.*
     FROM unnest(
-        CAST(:prediction_id AS uuid[]), CAST(:step AS integer[]), CAST(:outcome AS double precision[]),
+        CAST(:prediction_id AS uuid[]), CAST(:step AS integer[]),
+        CAST(:outcome AS double precision[]),
         CAST(:log_return AS double precision[]), CAST(:signal AS smallint[]), CAST(:move AS smallint[]),
         CAST(:hit AS smallint[]), CAST(:inside AS boolean[]), CAST(:below AS boolean[]), CAST(:above AS boolean[]),
         CAST(:pinball AS double precision[]),
@@ -29,12 +31,9 @@ WITH judged AS (
 ),
 
 taken AS (
-    DELETE FROM candlecast.score_pending AS pending
-    USING judged
-    WHERE pending.prediction_id = judged.prediction_id AND pending.step = judged.step
-    RETURNING
-        pending.prediction_id, pending.step, pending.symbol, pending.interval, pending.model_name, pending.record,
-        pending.issued_at, pending.target_at
+    DELETE FROM candlecast.score_pending
+    WHERE ctid = ANY(CAST(:row_at AS tid[]))
+    RETURNING prediction_id, step, symbol, interval, model_name, record, issued_at, target_at
 ),
 
 written AS (
@@ -54,6 +53,11 @@ written AS (
     RETURNING prediction_id, step
 )
 
-SELECT array_agg(judged.place) AS places
-FROM written
-INNER JOIN judged USING (prediction_id, step);
+SELECT
+    -- Nearly always all of them, and then nobody has to look which.
+    CASE
+        WHEN (SELECT count(*) FROM written) < cardinality(CAST(:step AS integer[]))
+        THEN (SELECT array_agg(judged.place) FROM written INNER JOIN judged USING (prediction_id, step))
+    END AS places,
+    (SELECT count(*) FROM written) AS n,
+    (SELECT count(*) FROM taken) - (SELECT count(*) FROM taken INNER JOIN judged USING (prediction_id, step)) AS n_strange;

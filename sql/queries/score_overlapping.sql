@@ -33,4 +33,5 @@ CROSS JOIN LATERAL (
       AND scores.target_at >= series.first_at
       AND scores.target_at < series.latest_target_at
       AND scores.issued_at < series.until
+    OFFSET 0 -- one range of the index a series
 ) AS score;

@@ -3,7 +3,7 @@
 -- One row     a model on a symbol at a step, in a record and a window:
 --             unique on (symbol, interval, model_name, record, step, window)
 -- Read by     gateway; refreshed by candlecast.refresh_signal_performance()
--- Index       score_days_record_idx: (interval, record, day)
+-- Index       score_days_pkey: (symbol, interval, record, step, day, model_name)
 --
 -- A window ends with the newest judged day of its interval and record, told by as_of; live, that is today. The window
 -- 'all' comes from totals that are kept along, the others read 90 days at most: a refresh costs the same after
@@ -35,18 +35,19 @@ sums AS (
     UNION ALL
 
     SELECT
-        recent.symbol, newest.interval, recent.model_name, newest.record, recent.step, span.name, newest.as_of,
+        series.symbol, series.interval, recent.model_name, series.record, series.step, span.name, newest.as_of,
         recent.n, recent.n_moves, recent.n_hits, recent.n_ups, recent.n_inside, recent.n_below, recent.n_above,
         recent.n_crps, recent.n_voids, recent.pinball, recent.interval_score, recent.width, recent.abs_error,
         recent.crps, recent.n_bars, recent.bar_return, recent.bar_square, recent.n_common,
         recent.common_pinball, recent.baseline_pinball, recent.pinball_gap_square, recent.n_common_crps,
         recent.common_crps, recent.baseline_crps
-    FROM newest
+    FROM (SELECT DISTINCT symbol, interval, record, step FROM candlecast.score_totals) AS series
+    INNER JOIN newest ON newest.interval = series.interval AND newest.record = series.record
     CROSS JOIN (VALUES ('30d', 30), ('90d', 90)) AS span (name, n_days)
-    -- Both ends of the range stand in one subquery: so the planner takes the index, whatever the table has grown to.
+    -- One range of the key a series, whatever the table has grown to.
     CROSS JOIN LATERAL (
         SELECT
-            days.symbol, days.model_name, days.step,
+            days.model_name,
             sum(days.n)::bigint AS n, sum(days.n_moves)::bigint AS n_moves, sum(days.n_hits)::bigint AS n_hits,
             sum(days.n_ups)::bigint AS n_ups, sum(days.n_inside)::bigint AS n_inside,
             sum(days.n_below)::bigint AS n_below, sum(days.n_above)::bigint AS n_above,
@@ -59,11 +60,13 @@ sums AS (
             sum(days.n_common_crps)::bigint AS n_common_crps, sum(days.common_crps) AS common_crps,
             sum(days.baseline_crps) AS baseline_crps
         FROM candlecast.score_days AS days
-        WHERE days.interval = newest.interval
-          AND days.record = newest.record
+        WHERE days.symbol = series.symbol
+          AND days.interval = series.interval
+          AND days.record = series.record
+          AND days.step = series.step
           AND days.day > (newest.as_of AT TIME ZONE 'UTC')::date - span.n_days
           AND days.day <= (newest.as_of AT TIME ZONE 'UTC')::date
-        GROUP BY days.symbol, days.model_name, days.step
+        GROUP BY days.model_name
     ) AS recent
 ),
 
