@@ -16,8 +16,10 @@ def batch_line(job: str, slot: datetime, report: "Report") -> str:
         f"{job}, slot {slot:%Y-%m-%dT%H:%MZ}: {report.n_written} forecasts written, {report.n_exists} already there, "
         f"{len(report.refusals)} refused, {report.n_failed} failed in {report.seconds['total']:.1f} s."
     )
-    if report.model_down:
+    if report.model_down and report.n_failed:
         line += f" The model did not answer: {report.model_down}"
+    elif report.model_down:
+        line += f" The baseline was computed in this process, as the server did not answer: {report.model_down}"
     for refusal in report.refusals[:3]:
         line += f"\n  refused ({refusal.code}): {refusal.message}"
     if len(report.refusals) > 3:

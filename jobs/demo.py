@@ -221,7 +221,8 @@ def _issue_and_score(engine: Engine, settings: JobSettings, interval: Interval, 
         )
     console.print(replay_line(interval, walked))
     with console.status(f"Scoring {interval} forecasts…"):
-        scored = run_score(engine, f"score-signals-{interval}", interval, deadline_s=600)
+        # Scored as of the bars' own end: what they cannot answer yet stays open instead of being given up.
+        scored = run_score(engine, f"score-signals-{interval}", interval, as_of=as_of, deadline_s=600)
     console.print(score_line(f"score-signals-{interval}", scored))
 
 
@@ -292,9 +293,9 @@ def _latest(gateway: str, engine: Engine) -> list[dict[str, Any]]:
 
 def _print_table(rows: list[dict[str, Any]], console: Console) -> None:
     table = Table(title="The newest forecasts, as the gateway serves them")
-    for heading in ("instrument", "bars", "issued at (UTC)", "last close"):
+    for heading in ("instrument", "bars", "issued at (UTC)"):
         table.add_column(heading, no_wrap=True)
-    for heading in ("next bar: p10", "p50", "p90", "last step: p10", "p50", "p90"):
+    for heading in ("last close", "next bar: p10", "p50", "p90", "last step: p10", "p50", "p90"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("model", no_wrap=True)
     table.add_column("status", no_wrap=True)
@@ -307,7 +308,7 @@ def _print_table(rows: list[dict[str, Any]], console: Console) -> None:
             row["model_name"], row["status"],
         )  # fmt: skip
     # A script reads the table through a pipe that has no width; never break a row there.
-    Console(file=console.file, width=None if console.is_terminal else 160).print(table)
+    Console(file=console.file, width=None if console.is_terminal else 200).print(table)
 
 
 def _price(value: float) -> str:
@@ -345,4 +346,5 @@ def _progress(console: Console) -> Progress:
         TimeElapsedColumn(),
         console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
