@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from candlecast.clock import INTERVALS
 from candlecast.freshness import freshness
 from gateway.answers import Moment
 from gateway.overview import Listed, Outline
@@ -34,7 +33,7 @@ def draw_page(listed: Sequence[Listed], moment: Moment) -> bytes:
         _section(CLASSES.get(name, name), [item for item in shown if item.asset_class == name], now)
         for name in [*CLASSES, *sorted({item.asset_class for item in shown} - set(CLASSES))]
     )
-    body = _notices(shown, moment) + (sections or _nothing())
+    body = _notices(shown, moment, now) + (sections or _nothing())
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -62,10 +61,16 @@ hold the price four times out of five.</p>
 """.encode()
 
 
-def _notices(shown: Sequence[Listed], moment: Moment) -> str:
+def _notices(shown: Sequence[Listed], moment: Moment, now: datetime) -> str:
     outlines = [outline for item in shown for outline in item.outlines]
     n_synthetic = sum(outline.synthetic for outline in outlines)
     n_replay = sum(outline.status == "replay" for outline in outlines)
+    n_late = sum(outline.status == "late" for outline in outlines)
+    ages = [
+        seen.age_seconds
+        for outline in outlines
+        if (seen := freshness(outline.interval, outline.issued_at, [outline.first[0]], now, outline.settle_s)).stale
+    ]
     texts = []
     if moment.unconfirmed:
         texts.append(f"The database cannot be reached: what you see is the newest known. {moment.unconfirmed}")
@@ -76,6 +81,12 @@ def _notices(shown: Sequence[Listed], moment: Moment) -> str:
         texts.append(
             "Forecasts marked replay were made after the fact, as of their issue time. They show how the method works "
             "and are not part of the live record."
+        )
+    if n_late:
+        texts.append("Forecasts marked late were recorded after the first bar they speak about had closed.")
+    if ages and len(ages) == len(outlines):
+        texts.append(
+            f"Every forecast on this page is overdue: the newest knew the market of {age_text(min(ages))} ago."
         )
     return "".join(f'<p class="notice" role="status">{escape(text)}</p>\n' for text in texts)
 
@@ -108,7 +119,6 @@ def _card(item: Listed, now: datetime) -> str:
 
 def _row(symbol: str, outline: Outline, now: datetime) -> str:
     seen = freshness(outline.interval, outline.issued_at, [outline.first[0]], now, outline.settle_s)
-    span = outline.horizon * INTERVALS[outline.interval]
     marks = [mark for mark, holds in (("synthetic", outline.synthetic), ("stale", seen.stale)) if holds]
     if outline.status != "on_time":
         marks.append(outline.status)
@@ -116,23 +126,24 @@ def _row(symbol: str, outline: Outline, now: datetime) -> str:
     href = f"/showcase/ml-prediction/{quote(symbol)}?interval={outline.interval}"
     steps = _step("next bar", outline.last_close, outline.first)
     if outline.horizon > 1:
-        steps += _step(f"{outline.horizon} bars ({_span_text(span)})", outline.last_close, outline.last)
+        steps += _step(f"in {span_text(outline.last[0] - outline.issued_at)}", outline.last_close, outline.last)
     return (
         f'<div class="row"><h4>{"Hourly" if outline.interval == "1h" else "Daily"}'
         f' <a href="{escape(href)}">JSON<span class="hidden"> of {escape(symbol)} {outline.interval}</span></a>{badges}'
         f"</h4><dl>{steps}</dl>"
-        f'<p class="meta">{escape(outline.model_name)}, from bars up to '
+        f'<p class="meta">{escape(outline.model_name)} knew the bars up to '
         f'<time datetime="{outline.issued_at.isoformat()}">{outline.issued_at:%Y-%m-%d %H:%M}</time> UTC, '
-        f"{age_text(seen.age_seconds)} old</p></div>"
+        f"{age_text(seen.age_seconds)} ago</p></div>"
     )
 
 
 def _step(label: str, last_close: float, step: tuple[datetime, float, float, float]) -> str:
     target_at, p10, p50, p90 = step
-    direction = "up" if p50 > last_close else "down" if p50 < last_close else "flat"
+    move = move_text(last_close, p50)
+    direction = "flat" if not move.strip("+0.%" + MINUS) else "down" if move.startswith(MINUS) else "up"
     return (
         f'<div><dt title="closes {target_at:%Y-%m-%d %H:%M} UTC">{escape(label)}</dt>'
-        f'<dd><span class="{direction}">{move_text(last_close, p50)}</span> '
+        f'<dd><span class="{direction}">{move}</span> '
         f'<span class="band">{move_text(last_close, p10)} to {move_text(last_close, p90)}</span></dd></div>'
     )
 
@@ -140,7 +151,7 @@ def _step(label: str, last_close: float, step: tuple[datetime, float, float, flo
 def move_text(last_close: float, value: float) -> str:
     """The move from the last close: in per cent, or as a difference where a price at or below zero has no per cent."""
     move = value - last_close
-    text = f"{100 * move / last_close:+.2f} %" if last_close > 0 else f"{move:+.4g}"
+    text = f"{100 * move / last_close:+.2f}%" if last_close > 0 else f"{move:+.4g}"
     return text.replace("-", MINUS)
 
 
@@ -159,6 +170,7 @@ def age_text(seconds: int) -> str:
     return f"{seconds // 86_400} days"
 
 
-def _span_text(span: timedelta) -> str:
+def span_text(span: timedelta) -> str:
+    """A time ahead, in the calendar's hours or days: 120 hourly bars of a stock exchange are weeks."""
     hours = round(span.total_seconds() / 3600)
-    return f"{hours} h" if hours < 72 else f"{hours // 24} days"
+    return f"{hours} h" if hours < 72 else f"{round(hours / 24)} days"

@@ -248,7 +248,7 @@ async def test_the_page_lists_instruments_without_script_or_foreign_request(mark
     assert "style=" not in html
     assert "http://" not in html
     assert "https://" not in html
-    assert "−1.00 % to +1.00 %" in html  # the next bar of a forecast of 99, 100, 101 from 100
+    assert "−1.00% to +1.00%" in html  # the next bar of a forecast of 99, 100, 101 from 100
     assert "/showcase/ml-prediction/BTCUSDT?interval=1h" in html
     assert "BTCUSDT &lt;b&gt;" in html, "names are escaped"
     assert "No forecast yet" in html

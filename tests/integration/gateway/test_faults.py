@@ -172,7 +172,7 @@ def test_with_the_database_frozen_readers_do_not_freeze(
 ) -> None:
     own_market.issue(price=100.0)
 
-    with serve(own_postgres.url(role="reader")) as (client, _):
+    with serve(own_postgres.url(role="reader")) as (client, front):
         assert client.get(BTC).status_code == 200
         pids = processes_in(own_postgres.home / "data")
         assert pids, "the server's processes are found"
@@ -180,6 +180,7 @@ def test_with_the_database_frozen_readers_do_not_freeze(
             os.kill(pid, signal.SIGSTOP)
         try:
             assert unavailable(client.get(ETH))
+            assert front.service.cache.n_loading == 1, "the reader left while the query hangs on"
             assert client.get(BTC).json()["last_close"] == 100.0
             until(lambda: client.get(BTC).json()["stale"], "the answer says that it cannot be confirmed")
             assert unavailable(client.get(ETH))
@@ -198,8 +199,10 @@ def test_a_path_that_swallows_every_byte_holds_no_reader_and_heals(
     with serve(proxied_url) as (client, front):
         assert client.get(BTC).json()["last_close"] == 100.0
         proxy.mode = "swallow"
+        assert unavailable(client.get(ETH))
+        assert front.service.cache.n_loading == 1, "the reader left while the query hangs on"
         for _ in range(5):
-            assert unavailable(client.get(ETH)), "the query hangs, its reader does not"
+            assert unavailable(client.get(ETH))
             assert client.get(BTC).status_code == 200
         until(lambda: front.service.database.reachable is False, "the loss is noticed")
         assert unavailable(client.get(ETH))

@@ -1,16 +1,18 @@
 """Numbers as people read them."""
 
+from datetime import timedelta
+
 import pytest
 
-from gateway.page import age_text, move_text, price_text
+from gateway.page import age_text, move_text, price_text, span_text
 
 
 @pytest.mark.parametrize(
     ("last_close", "value", "text"),
     [
-        (100.0, 101.0, "+1.00 %"),
-        (100.0, 99.5, "−0.50 %"),
-        (100.0, 100.0, "+0.00 %"),
+        (100.0, 101.0, "+1.00%"),
+        (100.0, 99.5, "−0.50%"),
+        (100.0, 100.0, "+0.00%"),
         (-37.63, -30.0, "+7.63"),  # oil on 2020-04-20: a per cent of a negative price means nothing
         (0.0, -1.5, "−1.5"),
     ],
@@ -31,3 +33,8 @@ def test_a_price_keeps_the_digits_that_matter(price: float, text: str) -> None:
 )
 def test_an_age_is_told_in_its_largest_unit(seconds: int, text: str) -> None:
     assert age_text(seconds) == text
+
+
+@pytest.mark.parametrize(("hours", "text"), [(1, "1 h"), (71, "71 h"), (120, "5 days"), (598, "25 days")])
+def test_a_time_ahead_is_told_in_the_calendars_days(hours: int, text: str) -> None:
+    assert span_text(timedelta(hours=hours)) == text
