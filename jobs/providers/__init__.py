@@ -1,0 +1,1 @@
+"""Where bars and calendar entries come from."""
