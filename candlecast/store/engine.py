@@ -108,6 +108,8 @@ def create_engine(
     @event.listens_for(engine, "handle_error")
     def name_the_database(failure: ExceptionContext) -> None:
         error = failure.sqlalchemy_exception
+        if failure.is_pre_ping:  # the pool found a broken connection and is about to replace it
+            return
         if isinstance(error, DBAPIError) and (failure.connection is None or failure.is_disconnect):
             raise DatabaseUnavailable(address, reason(failure.original_exception)) from None
 
