@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -372,6 +373,15 @@ def test_a_far_side_that_stays_busy_is_given_up_after_four_attempts(edge: Any, s
     assert len(far.requests) == 4
 
 
+def test_every_chunk_has_all_its_attempts(edge: Any, series_of: Any) -> None:
+    far = edge(status(503), status(503), honest, status(503), status(503), honest)
+
+    made = ask(client(far.url), [series_of(f"S{k}") for k in range(9)])  # chunks of 8 and 1
+
+    assert len(made) == 9
+    assert len(far.requests) == 6
+
+
 def test_retry_after_is_waited_for_and_no_longer_than_the_deadline(edge: Any, series_of: Any) -> None:
     naps = Naps()
     ask(client(edge(status(429, retry_after="7"), honest).url, sleep=naps), [series_of("A")], deadline_s=60)
@@ -466,6 +476,20 @@ def test_secrets_reach_the_server_and_nothing_else(
     assert headers["cf-access-client-id"] == "canary-id"
     assert headers["cf-access-client-secret"] == "canary-secret"
     assert "canary" not in told + caplog.text
+
+
+def test_neither_proxy_variables_nor_a_netrc_change_what_is_sent(
+    edge: Any, series_of: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password canary")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    far = edge(honest)
+
+    assert isinstance(ask(client(far.url), [series_of("A")])[0], Forecast)
+    assert "authorization" not in far.requests[0][1]
 
 
 @pytest.mark.parametrize("url", ["", "localhost:8200", "ftp://host", "http://"])

@@ -256,12 +256,14 @@ def test_a_full_queue_says_when_to_come_back_while_health_and_metrics_answer(
 
         refused = httpx.post(f"{served.url}/predict", content=body, headers=LINES)
         assert refused.status_code == 429
+        unread = httpx.post(f"{served.url}/predict", content=b"{ never parsed", headers=JSON)
+        assert unread.status_code == 429
         assert refused.headers["content-type"] == "application/problem+json"
         assert int(refused.headers["retry-after"]) >= 1
         assert httpx.get(f"{served.url}/healthz").json() == {"status": "ok"}
         assert httpx.get(f"{served.url}/readyz").json()["waiting"] == 1
         assert metric(served.url, "modelserver_queue_depth") == 1
-        assert metric(served.url, 'modelserver_requests_total{outcome="rejected"}') == 1
+        assert metric(served.url, 'modelserver_requests_total{outcome="rejected"}') == 2
 
         gated.go.set()
         assert [one.result().status_code for one in admitted] == [200, 200]
