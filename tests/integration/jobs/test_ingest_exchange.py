@@ -167,7 +167,7 @@ def test_a_bar_counts_as_closed_only_by_both_clocks(venue: Venue, writer: Engine
 
     ingest_exchange(writer, "1h", n_bars=5, base_url=venue.url, now=ours)
 
-    assert closes(writer, as_of=ours)[0][-1] == datetime(2026, 11, 20, 10)
+    assert closes(writer, as_of=early + timedelta(hours=1))[0][-1] == datetime(2026, 11, 20, 10)
 
 
 def test_a_bar_that_closed_this_second_is_not_dropped_for_being_the_last(venue: Venue, writer: Engine) -> None:
