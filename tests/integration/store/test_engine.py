@@ -104,7 +104,7 @@ def test_every_query_file_can_be_prepared_on_a_migrated_database(engine: Engine)
     broken = {}
     for name in names:
         # COPY and CREATE cannot be prepared, and no temporary table is there: other tests run these.
-        if re.search(r"pg_temp\.|TEMP TABLE|COPY \(", sql.read(f"queries/{name}")):
+        if re.search(r"pg_temp\.|^CREATE |^COPY ", sql.read(f"queries/{name}"), flags=re.MULTILINE):
             continue
         statement = str(sql.load(name).compile(engine)).replace("%%", "%")
         order: dict[str, int] = {}
