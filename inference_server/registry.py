@@ -92,7 +92,10 @@ def _load_kronos(weights: str, settings: ServerSettings) -> Forecaster:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     name = settings.kronos_name or name_for(weights)
-    return KronosForecaster.load(weights, name=name, max_context=settings.max_context, device=settings.device)
+    device = settings.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return KronosForecaster.load(weights, name=name, max_context=settings.max_context, device=device)
 
 
 def name_for(weights: str) -> str:
