@@ -178,6 +178,10 @@ class Cache(Generic[K, V]):
         """Forget a key; its next reader waits for a load."""
         self._entries.pop(key, None)
 
+    def forgive(self) -> None:
+        """Let every failed key be loaded again at once: what made them fail is over."""
+        self._failures.clear()
+
     def retry_after_s(self, key: K) -> float:
         """Seconds until a failed key may be loaded again, 0 when it may be now."""
         _, retry_at = self._failures.get(key, (0.0, 0.0))

@@ -204,6 +204,10 @@ class Service:
         self.symbols = frozenset(item.symbol for item in listed)
         return Overview(listed, draw_page)
 
+    def recovered(self) -> None:
+        """Readers need not wait for the hold-off of keys that failed only because the database was away."""
+        self.cache.forgive()
+
     async def warm(self) -> None:
         """Load every forecast by one query, and the lists."""
         for key in self.cache.all_keys():

@@ -21,6 +21,9 @@ Chain = tuple[str, str]  # model_name, interval
 class Follower(Protocol):
     """Who keeps what the watch finds up to date."""
 
+    def recovered(self) -> None:
+        """The database answers again after it was away."""
+
     async def warm(self) -> None:
         """Load everything: at the start, or after the ledger was replaced."""
 
@@ -48,7 +51,10 @@ class Watch:
 
     async def check(self) -> None:
         """Look once. What was seen is remembered only after it was acted upon, so a failure is repeated."""
+        was_away = self._database.reachable is False
         rows = await self._database.rows("gateway_versions", probe=True)
+        if was_away:
+            self._follower.recovered()
         chains = {(row["model_name"], row["interval"]): row["version"] for row in rows if row["kind"] == "chain"}
         tables = {row["kind"]: row["version"] for row in rows if row["kind"] != "chain"}
         shrunk = any(chains.get(chain, 0) < length for chain, length in self.chains.items())

@@ -3,9 +3,9 @@
 -- One row     one (symbol, interval, model_name); an instrument without a forecast has one row with NULLs
 -- Parameters  none
 -- Read by     gateway.overview
--- Index       ml_predictions (symbol, interval, model_name, issued_at DESC): one probe per row
+-- Index       unique (symbol, interval, model_name, issued_at) of ml_predictions: one probe per row
 --
--- Same order within an instrument as gateway_newest: the default model first.
+-- Same probe and same order within an instrument as gateway_newest: the default model first.
 
 SELECT
     instrument.symbol,
@@ -39,6 +39,7 @@ LEFT JOIN LATERAL (
     FROM candlecast.ledger_heads AS head
     CROSS JOIN LATERAL (
         SELECT
+            forecast.symbol,
             forecast.interval,
             forecast.model_name,
             forecast.model_version,
@@ -57,12 +58,12 @@ LEFT JOIN LATERAL (
             forecast.synthetic,
             forecast.status
         FROM candlecast.ml_predictions AS forecast
-        WHERE forecast.symbol = instrument.symbol
-          AND forecast.interval = head.interval
-          AND forecast.model_name = head.model_name
-        ORDER BY forecast.issued_at DESC
+        WHERE (forecast.symbol, forecast.interval, forecast.model_name, forecast.issued_at)
+            <= (instrument.symbol, head.interval, head.model_name, 'infinity')
+        ORDER BY forecast.symbol DESC, forecast.interval DESC, forecast.model_name DESC, forecast.issued_at DESC
         LIMIT 1
     ) AS latest
+    WHERE (latest.symbol, latest.interval, latest.model_name) = (instrument.symbol, head.interval, head.model_name)
 ) AS newest ON true
 LEFT JOIN candlecast.model_versions AS model
     ON model.model_name = newest.model_name

@@ -3,10 +3,14 @@
 -- One row     one (symbol, interval, model_name)
 -- Parameters  symbols text[], intervals text[]: one pair per position, both NULL for all; max_rows int
 -- Read by     gateway.shelf
--- Index       (symbol, interval, model_name, issued_at DESC): one probe per row, whatever the length of the history
+-- Index       unique (symbol, interval, model_name, issued_at): one probe per row, however long the history
 --
 -- Default: the newest issue time wins, whoever made it, so a model that stopped never hides a newer forecast. Among
 -- models with that issue time the champion of the registry comes first, and a baseline only where no model spoke.
+--
+-- The probe asks for the last row not behind (symbol, interval, model_name, infinity), and the outer condition drops
+-- it when it belongs to a neighbour. Three plain equalities would let the planner walk an index by issue time
+-- instead, through the whole history of everyone else where a model never spoke about an instrument.
 
 SELECT
     newest.*,
@@ -35,20 +39,22 @@ CROSS JOIN LATERAL (
         forecast.synthetic,
         forecast.status
     FROM candlecast.ml_predictions AS forecast
-    WHERE forecast.symbol = instrument.symbol
-      AND forecast.interval = head.interval
-      AND forecast.model_name = head.model_name
-    ORDER BY forecast.issued_at DESC
+    WHERE (forecast.symbol, forecast.interval, forecast.model_name, forecast.issued_at)
+        <= (instrument.symbol, head.interval, head.model_name, 'infinity')
+    ORDER BY forecast.symbol DESC, forecast.interval DESC, forecast.model_name DESC, forecast.issued_at DESC
     LIMIT 1
 ) AS newest
 LEFT JOIN candlecast.model_versions AS model
     ON model.model_name = newest.model_name
     AND model.version = newest.model_version
-WHERE CAST(:symbols AS text[]) IS NULL
-   OR (instrument.symbol, head.interval) IN (
+WHERE (newest.symbol, newest.interval, newest.model_name) = (instrument.symbol, head.interval, head.model_name)
+  AND (
+    CAST(:symbols AS text[]) IS NULL
+    OR (instrument.symbol, head.interval) IN (
         SELECT pair.symbol, pair.interval
         FROM unnest(CAST(:symbols AS text[]), CAST(:intervals AS text[])) AS pair (symbol, interval)
     )
+  )
 ORDER BY
     newest.symbol,
     newest.interval,

@@ -67,10 +67,36 @@ class Market:
         model_version: str = "v1",
     ) -> datetime:
         """Write one forecast: p10, p50, p90 are price - step, price, price + step; its issue time."""
+        row = self._row(symbol, interval, model_name, issued_at, price, horizon, synthetic, status, model_version)
+        with self.engine.begin() as conn:
+            conn.execute(tables.ml_predictions.insert(), [row])
+        moment: datetime = row["issued_at"]
+        return moment
+
+    def issue_many(self, moments: list[datetime]) -> None:
+        """Write a replayed hourly forecast of BTCUSDT for each of these issue times."""
+        rows = [
+            self._row("BTCUSDT", "1h", "baseline-rw", moment, 100.0, 1, False, "replay", "v1") for moment in moments
+        ]
+        with self.engine.begin() as conn:
+            conn.execute(tables.ml_predictions.insert(), rows)
+
+    def _row(
+        self,
+        symbol: str,
+        interval: str,
+        model_name: str,
+        issued_at: datetime | None,
+        price: float,
+        horizon: int,
+        synthetic: bool,
+        status: str,
+        model_version: str,
+    ) -> dict[str, Any]:
         bar = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}[interval]
         issued_at = issued_at or this_hour()
         steps = range(1, horizon + 1)
-        row = {
+        return {
             "prediction_id": uuid.uuid4(),
             "symbol": symbol,
             "interval": interval,
@@ -94,9 +120,6 @@ class Market:
             "synthetic": synthetic,
             "status": status,
         }
-        with self.engine.begin() as conn:
-            conn.execute(tables.ml_predictions.insert(), [row])
-        return issued_at
 
     def register(self, model_name: str, version: str, state: str) -> None:
         """Put a model version into the registry."""

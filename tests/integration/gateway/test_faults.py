@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from candlecast.store.embedded import processes_in
 from candlecast.store.engine import create_engine
+from candlecast.store.sql import load
 
 BTC = "/showcase/ml-prediction/BTCUSDT"
 ETH = "/showcase/ml-prediction/ETHUSDT"
@@ -52,6 +53,19 @@ async def test_the_start_loads_every_forecast_by_one_query(market: Any, running:
         for symbol in ("BTCUSDT", "ETHUSDT", "EURUSD", "AAPL"):
             assert (await client.get(f"/showcase/ml-prediction/{symbol}?interval=1d")).status_code == 200
         assert front.service.database.n_queries == 4
+
+
+async def test_the_newest_forecast_is_found_by_its_index_however_long_the_history(market: Any) -> None:
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    market.issue_many([start + timedelta(hours=hour) for hour in range(3000)])
+    statement = "EXPLAIN (COSTS OFF) " + load("gateway_newest").text
+    with market.engine.begin() as conn:
+        conn.execute(text("ANALYZE candlecast.ml_predictions"))
+        rows = conn.execute(text(statement), {"symbols": ["BTCUSDT"], "intervals": ["1h"], "max_rows": None})
+        plan = "\n".join(row[0] for row in rows)
+
+    assert "Seq Scan on ml_predictions" not in plan
+    assert "ml_predictions_symbol_interval_model_name_issued_at" in plan
 
 
 async def test_a_new_forecast_is_seen_without_anyone_asking_for_it(market: Any, running: Any) -> None:
@@ -219,13 +233,15 @@ def test_a_gateway_that_starts_without_its_database_serves_once_it_is_there(
     market.issue(price=100.0)
     proxy.mode = "refuse"
 
-    with serve(proxied_url) as (client, _):
+    with serve(proxied_url) as (client, front):
         assert client.get("/healthz").status_code == 200
         assert client.get("/readyz").status_code == 503
         for address in (BTC, "/", "/showcase/instruments", "/showcase/models", "/showcase/performance?symbol=AAPL"):
             assert unavailable(client.get(address)), address
+        assert front.service.cache.retry_after_s(("models",)) > 0
         proxy.mode = "pass"
         until(lambda: client.get("/readyz").status_code == 200, "it is ready")
+        assert front.service.cache.retry_after_s(("models",)) == 0, "nobody is held off any more"
         assert client.get(BTC).json()["last_close"] == 100.0
 
 
