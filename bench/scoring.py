@@ -48,7 +48,8 @@ def fill_queue(engine: Engine, n_pairs: int) -> None:
     connection = engine.raw_connection()
     driver = connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
-    bars = "COPY candlecast.ohlcv_1h (symbol, ts, closed_at, open, high, low, close, volume, source, first_seen) FROM STDIN"
+    columns = "symbol, ts, closed_at, open, high, low, close, volume, source, first_seen"
+    bars = f"COPY candlecast.ohlcv_1h ({columns}) FROM STDIN"
     with driver.cursor().copy(bars) as copy:
         for symbol in symbols:
             for hour, close in enumerate(closes[symbol]):

@@ -25,8 +25,8 @@ Paths = NDArray[np.float32]
 
 NIL: Final = UUID(int=0)
 
-# Everything a chunk needs is behind an index, in the order wanted. Right after a large replay the queue has no statistics
-# yet, and the planner would read or sort all of it for every chunk; so it is not asked. Until the transaction ends.
+# Everything a chunk needs is behind an index, in the order wanted. Right after a large replay the queue has no
+# statistics yet, and the planner would read or sort all of it for every chunk. Until the transaction ends.
 BY_INDEX: Final = "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL work_mem = '64MB'"
 
 

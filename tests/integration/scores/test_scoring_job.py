@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 
 from candlecast.clock import utc_now
 from candlecast.scoring import fair_crps
+from candlecast.store import migrate
 from jobs.score import score
 from tests.integration.scores.ledger import assert_sums_are_right
 from tests.integration.scores.market import (
@@ -255,3 +256,19 @@ def test_scores_are_append_only(market: Engine, table: str, change: str) -> None
 
     with pytest.raises(DBAPIError, match="append-only"), market.begin() as conn:
         conn.exec_driver_sql(change.format(f"candlecast.{table}"))
+
+
+def test_what_was_queued_survives_a_migration_down_and_up(market: Engine, database_url: str) -> None:
+    add_bars(market, {0: 100.0, 1: 101.0, 4: 102.0})
+    issue(market, [forecast(0, model_name="a"), forecast(0, model_name="b", synthetic=True)])
+    columns = "prediction_id, step, target_at, record, too_late, issued_at, last_close, scale, p10, p50, p90, fan"
+    query = f"SELECT {columns} FROM candlecast.score_pending ORDER BY prediction_id, step"
+    before = rows_of(market, query)
+    market.dispose()
+
+    migrate.downgrade(database_url, "0001")
+    migrate.upgrade(database_url)
+
+    assert rows_of(market, query) == before
+    assert score(market, "1h", as_of=at(4)).n_scored == 4
+    assert {row["crps"] for row in scores_of(market)} == {None}  # only the paths stay packed
