@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -35,6 +35,7 @@ def test_equal_paths_give_a_flat_fan_of_exactly_that_price() -> None:
     assert (fan_from_paths(np.full((7, 3), 0.1 + 0.2)) == 0.1 + 0.2).all()
 
 
+@settings(deadline=None)
 @given(hnp.arrays(np.float64, (13, 4), elements=st.floats(-1e9, 1e9)))
 def test_a_fan_rises_and_stays_inside_its_paths(paths: np.ndarray) -> None:
     fan = fan_from_paths(paths)

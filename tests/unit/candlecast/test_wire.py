@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -50,6 +50,7 @@ def believed(line: bytes, **wanted: Any) -> Any:
 # -- round trips -------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)
 @given(
     st.from_regex(r"[A-Z0-9][A-Z0-9._-]{0,31}", fullmatch=True),
     st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)).map(lambda at: at.replace(microsecond=0, tzinfo=UTC)),
@@ -74,6 +75,7 @@ def test_a_request_arrives_bit_for_bit(
     assert one.events is None or events is None or one.events.tobytes() == events.tobytes()
 
 
+@settings(deadline=None)
 @given(
     hnp.arrays(np.float64, (HORIZON, 11), elements=st.floats(allow_nan=False, allow_infinity=False)),
     hnp.arrays(np.float32, (2, HORIZON), elements=st.floats(allow_nan=False, allow_infinity=False, width=32)),
@@ -231,6 +233,7 @@ JSON_VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["symbol", "issued_at", "ohlcv", "opened_at", "target_opened_at", "events"]), JSON_VALUES)
 def test_no_value_of_an_item_gets_past_its_item(name: str, value: Any) -> None:
     fields = fields_of(wire.encode_request(request(series("A"), series("B"))))
@@ -241,6 +244,7 @@ def test_no_value_of_an_item_gets_past_its_item(name: str, value: Any) -> None:
     assert isinstance(parsed[1], Series)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200) | JSON_VALUES.map(orjson.dumps))
 def test_garbage_is_an_error_and_never_a_crash(body: bytes) -> None:
     for read in (wire.parse_request, wire.parse_models):
