@@ -61,6 +61,7 @@ def run_score(
     with open_run(engine, job, newest_slot(job, now), deadline_s=deadline_s) as run:
         report = score(engine, interval, as_of=as_of or now)
         run.details.update(report.facts())
+        run.verdict = "ok"
     return report
 
 
