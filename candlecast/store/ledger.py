@@ -8,15 +8,18 @@ sql/queries/ledger_rows.sql; its bytes are those of PostgreSQL's `record_send`, 
 import struct
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
+from itertools import pairwise
+from threading import Lock
 from typing import Any, Final
 from uuid import UUID
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from candlecast.store.sql import load, read
 
@@ -31,7 +34,11 @@ RECORD: Final = 42
 PREV_HASH: Final = slice(RECORD + 12, RECORD + 44)
 CHAIN_SEQ: Final = RECORD + 52
 CHAIN_SEQ_OF: Final = struct.Struct("!q").unpack_from
-PROGRESS_EVERY: Final = 8192
+TELL_EVERY: Final = 4096
+ROWS_PER_WORKER: Final = 5_000  # below, a second connection costs more than it saves
+LOWEST: Final = -(2**63)
+HIGHEST: Final = 2**63 - 1
+NO_LIMIT: Final = "SET LOCAL statement_timeout = 0"  # a reader's limit is made for reading one page
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +84,21 @@ class VerifyReport:
 
 
 @dataclass(slots=True)
-class _Walk:
-    """Where the walk along one chain stands."""
+class _Part:
+    """A part of a chain to be walked, rows `after` < chain_seq <= `upto`, and how far the walk came."""
 
+    model_name: str
+    interval: str
+    head_seq: int  # what the head named before the walk
+    after: int
+    upto: int
+    start: bytes  # the hash of the row before the part
     n_rows: int = 0
     seq: int = 0
-    digest: bytes = GENESIS
-    what: str | None = None
+    digest: bytes = b""
+    head_digest: bytes | None = None  # the hash of the row that the head named
     where: int = 0
-    head_digest: bytes | None = None  # the hash of the row that the head named before the walk
+    what: str | None = None
 
 
 def verify(
@@ -95,76 +108,105 @@ def verify(
     interval: str | None = None,
     paths: bool = True,
     progress: Progress | None = None,
+    n_workers: int = 2,
 ) -> VerifyReport:
     """Recompute every chain, or those of one model or interval. Rows that arrive meanwhile do no harm.
 
     `paths` also holds the stored sample paths against their rows. A broken chain is reported by its first
-    broken row and not followed further.
+    broken row and not followed further. A long chain is walked by `n_workers` threads at once, each with a
+    connection of its own from the same engine; `progress` may then be called from any of them.
     """
     started = time.perf_counter()
-    conn.exec_driver_sql("SET LOCAL statement_timeout = 0")  # a reader's limit is made for reading one page
+    conn.exec_driver_sql(NO_LIMIT)
     report = VerifyReport()
-    wanted = {"model_name": model_name, "interval": interval}
-    chains = conn.execute(load("ledger_chains"), wanted).all()
-    total = sum(chain.chain_seq for chain in chains)
+    chains = conn.execute(load("ledger_chains"), {"model_name": model_name, "interval": interval}).all()
+    tell = _counter(progress, sum(chain.chain_seq for chain in chains))
     for chain in chains:
-        report.n_chains += 1
-        walk = _walk(conn, chain.model_name, chain.interval, chain.chain_seq, report.n_rows, total, progress)
-        report.n_rows += walk.n_rows
-        _compare_head(conn, chain, walk)
-        if walk.what is not None:
-            report.breaks.append(_break(conn, chain.model_name, chain.interval, walk.where, walk.what))
+        parts = _parts(conn, chain, n_workers)
+        if len(parts) == 1:
+            _walk(conn, parts[0], tell)
         else:
-            report.heads[chain.model_name, chain.interval] = (walk.seq, walk.digest.hex())
+            with ThreadPoolExecutor(len(parts)) as pool:
+                list(pool.map(lambda part: _walk_apart(conn.engine, part, tell), parts))
+        report.n_chains += 1
+        report.n_rows += sum(part.n_rows for part in parts)
+        where, what = _first_break(conn, chain, parts)
+        if what is not None:
+            report.breaks.append(_break(conn, chain.model_name, chain.interval, where, what))
+        else:
+            report.heads[chain.model_name, chain.interval] = (parts[-1].seq, parts[-1].digest.hex())
         if paths:
             _compare_paths(conn, chain.model_name, chain.interval, report)
     report.seconds = time.perf_counter() - started
     return report
 
 
-def _walk(
-    conn: Connection,
-    model_name: str,
-    interval: str,
-    head_seq: int,
-    n_before: int,
-    total: int,
-    progress: Progress | None,
-) -> _Walk:
-    """Follow one chain to its end, or to the first row that does not follow from the one before."""
-    walk = _Walk()
+def _parts(conn: Connection, chain: Any, n_workers: int) -> list[_Part]:
+    """The chain in parts of equal length, each starting from the stored hash of the row before it."""
+    n_parts = max(1, min(n_workers, chain.chain_seq // ROWS_PER_WORKER))
+    cuts = [chain.chain_seq * number // n_parts for number in range(1, n_parts)]
+    parts = []
+    for after, upto in pairwise([LOWEST, *cuts, HIGHEST]):
+        row = None if after == LOWEST else _row(conn, chain.model_name, chain.interval, after)
+        start = GENESIS if row is None else bytes(row.row_hash)  # a missing row is found by the part that ends there
+        parts.append(_Part(chain.model_name, chain.interval, chain.chain_seq, after, upto, start))
+    return parts
+
+
+def _walk_apart(engine: Engine, part: _Part, tell: Callable[[int], None]) -> None:
+    with engine.connect() as conn:
+        conn.exec_driver_sql(NO_LIMIT)
+        _walk(conn, part, tell)
+
+
+def _walk(conn: Connection, part: _Part, tell: Callable[[int], None]) -> None:
+    """Follow a part to its end, or to the first row that does not follow from the one before."""
     driver = conn.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
-    statement = sql.SQL(_template()).format(model_name=sql.Literal(model_name), interval=sql.Literal(interval))
-    seq, digest = 0, GENESIS
-    with driver.cursor() as cursor, cursor.copy(statement) as copy:
+    literals = {name: sql.Literal(getattr(part, name)) for name in ("model_name", "interval", "after", "upto")}
+    seq, digest = max(part.after, 0), part.start
+    n_told = 0
+    with driver.cursor() as cursor, cursor.copy(sql.SQL(_template()).format(**literals)) as copy:
         for message in copy:  # one row each, as the protocol promises
             row: Any = message
             if row[:11] == HEADER:
                 row = row[19:]
             if len(row) <= 2:  # the trailer
                 continue
-            walk.n_rows += 1
-            if walk.what is not None:  # read to the end: a COPY that is broken off takes the transaction with it
+            part.n_rows += 1
+            if part.what is not None:  # read to the end: a COPY that is broken off takes the transaction with it
                 continue
             found = CHAIN_SEQ_OF(row, CHAIN_SEQ)[0]
             if found != seq + 1:
-                walk.where, walk.what = seq + 1, _missing(seq, found)
+                part.where, part.what = seq + 1, _gap(seq, found)
             elif row[PREV_HASH] != digest:
-                walk.where, walk.what = found, "its prev_hash is not the hash of the row before it"
+                part.where, part.what = found, "its prev_hash is not the hash of the row before it"
             else:
                 computed = sha256(memoryview(row)[RECORD:]).digest()
                 if computed != row[ROW_HASH]:
-                    walk.where, walk.what = found, "its columns do not give its row_hash: a value was changed"
+                    part.where, part.what = found, "its columns do not give its row_hash: a value was changed"
                 seq, digest = found, computed
-            if seq == head_seq:
-                walk.head_digest = digest
-            if progress is not None and not walk.n_rows % PROGRESS_EVERY:
-                progress(n_before + walk.n_rows, total)
-    walk.seq, walk.digest = seq, digest
-    if progress is not None:
-        progress(n_before + walk.n_rows, total)
-    return walk
+            if seq == part.head_seq:
+                part.head_digest = digest
+            if part.n_rows - n_told == TELL_EVERY:
+                tell(TELL_EVERY)
+                n_told = part.n_rows
+    part.seq, part.digest = seq, digest
+    tell(part.n_rows - n_told)
+
+
+def _counter(progress: Progress | None, total: int) -> Callable[[int], None]:
+    """Adds up what the workers did and passes it on, one call at a time."""
+    lock, done = Lock(), 0
+
+    def tell(n_rows: int) -> None:
+        nonlocal done
+        with lock:
+            done += n_rows
+            if progress is not None:
+                progress(done, total)
+
+    return tell
 
 
 def _template() -> str:
@@ -172,25 +214,37 @@ def _template() -> str:
     return "\n".join(line for line in read("queries/ledger_rows").splitlines() if not line.startswith("--"))
 
 
-def _missing(seq: int, found: int) -> str:
+def _gap(seq: int, found: int) -> str:
+    if found <= seq:
+        return f"after row {seq} comes row {found}: a row was slipped in"
     n_missing = found - seq - 1
     return f"{n_missing} row{'s' * (n_missing != 1)} missing: after row {seq} comes row {found}"
 
 
-def _compare_head(conn: Connection, chain: Any, walk: _Walk) -> None:
-    """A chain that was followed to its end has to end where its head says, or at a newer head of this moment."""
-    if walk.what is not None:
-        return
+def _first_break(conn: Connection, chain: Any, parts: list[_Part]) -> tuple[int, str | None]:
+    """Where the chain breaks first and how; the parts have to join, and the end has to be where the head says."""
+    for part, after in pairwise(parts):
+        if part.what is not None:
+            return part.where, part.what
+        if part.seq != part.upto:
+            return part.seq + 1, f"{part.upto - part.seq} rows missing: after row {part.seq} comes row {part.upto + 1}"
+        if part.digest != after.start:
+            return part.upto, "its hash changed while it was read"
+    last = parts[-1]
+    if last.what is not None:
+        return last.where, last.what
+    # Forecasts may have arrived since: the chain may be longer than its head was, not longer than it now is.
     place = {"model_name": chain.model_name, "interval": chain.interval}
     now_seq = conn.execute(load("ledger_head"), place).scalar_one_or_none() or 0
-    if walk.seq < chain.chain_seq:
-        walk.where = walk.seq + 1
-        walk.what = f"the chain ends at row {walk.seq}, but its head names row {chain.chain_seq}: the last were removed"
-    elif walk.seq > now_seq:
-        walk.where = now_seq + 1
-        walk.what = f"the chain has {walk.seq} rows, but its head names row {now_seq}: rows were added by force"
-    elif chain.chain_seq > 0 and walk.head_digest != bytes(chain.row_hash):
-        walk.where, walk.what = chain.chain_seq, "its hash is not the one that the chain's head names"
+    if last.seq < chain.chain_seq:
+        gone = f"the chain ends at row {last.seq}, but its head names row {chain.chain_seq}: the last were removed"
+        return last.seq + 1, gone
+    if last.seq > now_seq:
+        forced = f"the chain has {last.seq} rows, but its head names row {now_seq}: rows were added by force"
+        return now_seq + 1, forced
+    if chain.chain_seq > 0 and last.head_digest != bytes(chain.row_hash):
+        return chain.chain_seq, "its hash is not the one that the chain's head names"
+    return 0, None
 
 
 def _compare_paths(conn: Connection, model_name: str, interval: str, report: VerifyReport) -> None:
@@ -203,8 +257,12 @@ def _compare_paths(conn: Connection, model_name: str, interval: str, report: Ver
 
 
 def _break(conn: Connection, model_name: str, interval: str, chain_seq: int, what: str) -> Break:
-    place = {"model_name": model_name, "interval": interval, "chain_seq": chain_seq}
-    row = conn.execute(load("ledger_row"), place).one_or_none()
+    row = _row(conn, model_name, interval, chain_seq)
     if row is None:
         return Break(model_name, interval, chain_seq, what)
     return Break(model_name, interval, chain_seq, what, row.prediction_id, row.symbol, row.issued_at)
+
+
+def _row(conn: Connection, model_name: str, interval: str, chain_seq: int) -> Any:
+    place = {"model_name": model_name, "interval": interval, "chain_seq": chain_seq}
+    return conn.execute(load("ledger_row"), place).first()

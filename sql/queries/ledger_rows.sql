@@ -1,9 +1,9 @@
--- ledger_rows: one chain, as the bytes its hashes were made of.
+-- ledger_rows: a part of one chain, as the bytes its hashes were made of.
 --
 -- One row     one forecast: the stored row_hash, and a record of every other column in the order that the trigger
 --             seal_prediction hashed them, prev_hash and chain_seq first; binary COPY writes the record as
 --             record_send does
--- Parameters  model_name text, interval text, put in as literals: COPY takes no parameters
+-- Parameters  model_name text, interval text, after bigint, upto bigint, put in as literals: COPY takes none
 -- Read by     candlecast.store.ledger
 -- Index       unique (model_name, interval, chain_seq)
 
@@ -40,6 +40,6 @@ COPY (
             recorded_at
         )
     FROM candlecast.ml_predictions
-    WHERE model_name = {model_name} AND interval = {interval}
+    WHERE model_name = {model_name} AND interval = {interval} AND chain_seq > {after} AND chain_seq <= {upto}
     ORDER BY chain_seq
 ) TO STDOUT (FORMAT binary)

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import Connection, Engine, text
 
+from candlecast.store import ledger
 from candlecast.store.embedded import Role
 from candlecast.store.ledger import VerifyReport, verify
 from candlecast.store.predictions import insert_predictions
@@ -289,3 +290,43 @@ def test_a_client_in_another_encoding_verifies_the_same_bytes(engine_as: Callabl
         assert verify(conn).ok
     with engine_as("reader").connect() as conn:
         assert verify(conn).ok
+
+
+@pytest.fixture
+def in_three_parts(forger: Connection, monkeypatch: pytest.MonkeyPatch) -> Connection:
+    """The chain of nine is walked as three parts of three rows, by three connections; changes have to be committed."""
+    monkeypatch.setattr(ledger, "ROWS_PER_WORKER", 3)
+    return forger
+
+
+def test_a_chain_walked_in_parts_verifies_like_one_walked_at_once(in_three_parts: Connection) -> None:
+    in_three_parts.commit()
+    told: list[int] = []
+
+    report = verify(in_three_parts, n_workers=3, progress=lambda done, _: told.append(done))
+
+    assert report.ok
+    assert report.n_rows == N_ROWS
+    assert told == sorted(told)
+    assert told[-1] == N_ROWS
+    assert report.heads == verify(in_three_parts, n_workers=1).heads
+
+
+@pytest.mark.parametrize("victim", range(1, N_ROWS + 1))
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE candlecast.ml_predictions SET last_close = 1 WHERE chain_seq = {}",
+        "UPDATE candlecast.ml_predictions SET row_hash = sha256(row_hash) WHERE chain_seq = {}",
+        "UPDATE candlecast.ml_predictions SET prev_hash = sha256(row_hash) WHERE chain_seq = {}",
+        "DELETE FROM candlecast.ml_predictions WHERE chain_seq = {}",
+    ],
+)
+def test_a_change_in_any_part_is_found_where_it_is(in_three_parts: Connection, statement: str, victim: int) -> None:
+    in_three_parts.execute(text(statement.format(victim)))
+    in_three_parts.commit()
+
+    found = verify(in_three_parts, n_workers=3).first_broken
+
+    assert found is not None
+    assert found.chain_seq == victim
