@@ -1,0 +1,77 @@
+"""Softmax attention over cached keys, in the two forms that a rollout needs.
+
+Axes: B series, H heads, S paths of one series, n queries, h head width. Queries come scaled by 1/√h. Plain batched
+products are two to three times as fast as the fused CPU kernel at these sizes, and equal up to rounding.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+_QUERY_BLOCK = 128  # rows of a causal score matrix made at once, so that most of its masked half is never computed
+
+
+@dataclass(frozen=True, slots=True)
+class KeysValues:
+    """Keys and values, each [B, H, S, capacity, h], contiguous and filled from the left."""
+
+    keys: Tensor
+    values: Tensor
+
+    @classmethod
+    def empty(cls, shape: tuple[int, int, int, int, int], like: Tensor) -> "KeysValues":
+        return cls(like.new_empty(shape), like.new_empty(shape))
+
+    def series(self, start: int, stop: int) -> "KeysValues":
+        """A view of some of the series."""
+        return KeysValues(self.keys[start:stop], self.values[start:stop])
+
+
+@lru_cache(maxsize=64)
+def _future(n: int, device: str) -> Tensor:
+    with torch.inference_mode(False), torch.no_grad():
+        return torch.full((n, n), float("-inf"), device=device).triu_(1)
+
+
+def causal_attention(q: Tensor, own: KeysValues) -> Tensor:
+    """[B, H, S, n, h]: query t sees keys 0 to t; as many keys as queries."""
+    B, H, S, n, h = q.shape
+    rows = q.view(B * H * S, n, h)
+    keys, values = own.keys[..., :n, :].reshape(-1, n, h), own.values[..., :n, :].reshape(-1, n, h)
+    mixed = torch.empty_like(rows)
+    for start in range(0, n, _QUERY_BLOCK):
+        stop = min(start + _QUERY_BLOCK, n)
+        scores = torch.bmm(rows[:, start:stop], keys[:, :stop].transpose(1, 2))
+        scores[:, :, start:].add_(_future(stop - start, str(q.device)))
+        mixed[:, start:stop] = torch.bmm(scores.softmax(-1), values[:, :stop])
+    return mixed.view(q.shape)
+
+
+def shared_attention(
+    q: Tensor, own: KeysValues, n_own: int, prefix: KeysValues, padding: Tensor | None = None
+) -> Tensor:
+    """[B, H, S, n, h]: the S paths of a series look at one copy of its prefix and at what each has drawn.
+
+    All queries of a series meet the prefix in one matrix product, whatever S is. With one query a path sees
+    its first `n_own` own keys; with n it has n own keys and looks at them causally. `padding` [B, 1, Lp] is −∞
+    at prefix slots that a shorter series does not have, and 0 elsewhere.
+    """
+    B, H, S, n, h = q.shape
+    n_prefix = prefix.keys.shape[3]
+    grouped, single = q.view(B * H, S * n, h), q.view(B * H * S, n, h)
+    scores = torch.bmm(grouped, prefix.keys.view(B * H, n_prefix, h).transpose(1, 2))
+    if padding is not None:
+        scores.view(B, H * S * n, n_prefix).add_(padding)
+    if not n_own:
+        return torch.bmm(scores.softmax(-1), prefix.values.view(B * H, n_prefix, h)).view(q.shape)
+    own_scores = torch.bmm(single, own.keys.view(B * H * S, -1, h)[:, :n_own].transpose(1, 2))
+    if n > 1:
+        own_scores.add_(_future(n, str(q.device)))
+    weights = torch.cat((scores, own_scores.view(B * H, S * n, n_own)), -1).softmax(-1)
+    # The outputs of `bmm` stay whole: into a strided slice it would work one matrix at a time.
+    mixed = torch.bmm(weights[:, :, :n_prefix], prefix.values.view(B * H, n_prefix, h))
+    own_weights = weights.view(B * H * S, n, n_prefix + n_own)[:, :, n_prefix:]
+    mixed.view(B * H * S, n, h).baddbmm_(own_weights, own.values.view(B * H * S, -1, h)[:, :n_own])
+    return mixed.view(q.shape)

@@ -1,0 +1,117 @@
+"""What a rollout keeps between two bars: one prefix per series, and what each of its paths has drawn since.
+
+Axes: B series, S paths per series, R = B·S rows ordered series-major, n prefix length, d model width.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from inference_server.kronos.attention import KeysValues, shared_attention
+from inference_server.kronos.config import CROSS_HEADS
+from inference_server.kronos.folded import FoldedPredictor, Places, chunks, padding_of, rms, turns_from
+from inference_server.kronos.rotary import unit_circle
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """Everything that the paths of a series share: keys and values per block and of the cross layer.
+
+    `last` [B, d] is the context of each series' last bar, `padding` as in `shared_attention`.
+    """
+
+    lengths: list[int]
+    blocks: tuple[KeysValues, ...]
+    cross: KeysValues
+    last: Tensor | None
+    padding: Tensor | None
+
+
+def prefill(model: FoldedPredictor, s1: Tensor, s2: Tensor, time: Tensor, lengths: list[int]) -> Prefix:
+    """The prefix of ids [B, n] with time rows [B, n, d], padded on the right where `lengths` differ.
+
+    Causality keeps the padding out of every earlier position. n may be 0: windows can lie behind the lookback.
+    """
+    B, n = s1.shape
+    d, like = model.d_model, model.norm
+    kept = tuple(KeysValues.empty((B, model.n_heads, 1, n, model.head_width), like) for _ in model.blocks)
+    cross = KeysValues.empty((B, CROSS_HEADS, 1, n, d // CROSS_HEADS), like)
+    if n == 0:
+        return Prefix(lengths, kept, cross, None, None)
+    last = like.new_empty(B, d)
+    ends = torch.tensor(lengths, device=like.device) - 1
+    circle = unit_circle(n, model.head_width, like.device)
+    for start, stop in chunks(B, n):
+        some = slice(start, stop)
+        x = model.embed(s1[some], s2[some], time[some])
+        for block, keys_values in zip(model.blocks, kept, strict=True):
+            block.run(x, Places(stop - start, 1, n, circle), keys_values.series(start, stop))
+        context = rms(x, model.norm)
+        _keep_cross(model, context, (stop - start, 1, n), cross.series(start, stop), 0)
+        last[some] = context.view(stop - start, n, d)[torch.arange(stop - start, device=like.device), ends[some]]
+    return Prefix(lengths, kept, cross, last, padding_of(lengths, n, like))
+
+
+class Paths:
+    """S paths over a prefix, all at the same number of drawn bars."""
+
+    def __init__(self, model: FoldedPredictor, prefix: Prefix, n_paths: int, capacity: int) -> None:
+        self._model, self._prefix, self._S = model, prefix, n_paths
+        self._B = len(prefix.lengths)
+        shape = (self._B, model.n_heads, n_paths, capacity, model.head_width)
+        self._blocks = tuple(KeysValues.empty(shape, model.norm) for _ in model.blocks)
+        self._cross = KeysValues.empty(
+            (self._B, CROSS_HEADS, n_paths, capacity, model.d_model // CROSS_HEADS), model.norm
+        )
+        self._turns = turns_from(prefix.lengths, capacity, model.head_width, model.device) if capacity else None
+        self._n = 0
+        self._context: Tensor | None = None
+
+    def extend(self, s1: Tensor, s2: Tensor, time: Tensor) -> None:
+        """Append n bars to every path: ids [B, S, n], time rows [B, n, d] or [B, S, n, d].
+
+        Either one bar at a time, or all of them at once as the first call.
+        """
+        assert self._turns is not None
+        model, prefix, (B, S, n) = self._model, self._prefix, s1.shape
+        if time.ndim == 3:
+            time = time[:, None].expand(B, S, n, -1)
+        x = model.embed(s1, s2, time)
+        places = Places(B, S, n, self._turns[..., self._n : self._n + n, :])
+        has_prefix = prefix.cross.keys.shape[3] > 0 or self._n > 0
+        for block, own, shared in zip(model.blocks, self._blocks, prefix.blocks, strict=True):
+            block.run(x, places, own, self._n, shared if has_prefix else None, prefix.padding)
+        context = rms(x, model.norm)
+        _keep_cross(model, context, (B, S, n), self._cross, self._n)
+        self._n += n
+        self._context = context.view(B * S, n, -1)[:, -1]
+
+    def s1_logits(self) -> Tensor:
+        """[R, V1] for the next bar of every path; equal for the paths of a series that have drawn nothing."""
+        if self._context is None:
+            assert self._prefix.last is not None
+            return functional.linear(self._prefix.last, *self._model.s1_head).repeat_interleave(self._S, 0)
+        return functional.linear(self._context, *self._model.s1_head)
+
+    def s2_logits(self, s1: Tensor) -> Tensor:
+        """[R, V2] for the next bar, given its s1 [R]: unrotated, over every bar of the window."""
+        model, prefix = self._model, self._prefix
+        context = self._context
+        if context is None:
+            assert prefix.last is not None
+            context = prefix.last.repeat_interleave(self._S, 0)
+        query = model.query_table[s1].view(self._B, self._S, CROSS_HEADS, 1, -1).transpose(1, 2).contiguous()
+        found = shared_attention(query, self._cross, self._n, prefix.cross, prefix.padding)
+        found = functional.linear(found.transpose(1, 2).reshape(context.shape), *model.cross_out)
+        return functional.linear(rms(found.add_(context)), *model.s2_head)
+
+
+def _keep_cross(
+    model: FoldedPredictor, context: Tensor, shape: tuple[int, int, int], room: KeysValues, at: int
+) -> None:
+    B, S, n = shape
+    kv = functional.linear(context, *model.cross_kv).view(B, S, n, 2, CROSS_HEADS, -1)
+    room.keys[:, :, :, at : at + n] = kv[:, :, :, 0].permute(0, 3, 1, 2, 4)
+    room.values[:, :, :, at : at + n] = kv[:, :, :, 1].permute(0, 3, 1, 2, 4)
