@@ -2,6 +2,7 @@
 SHELL := bash
 PY ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
 BIN := .venv/bin
+BENCHES := kronos_rollout baseline events batch ledger scoring gateway
 
 .PHONY: help demo test check bench setup-all setup-dev clean
 
@@ -28,7 +29,7 @@ check: setup-dev
 	$(BIN)/lint-imports
 
 bench: setup-dev
-	@for file in bench/bench_*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+	@for name in $(BENCHES); do echo "== $$name"; $(BIN)/python -m bench.$$name || exit 1; done
 
 clean:
 	@test ! -x $(BIN)/candlecast || $(BIN)/candlecast db stop || true

@@ -1,6 +1,6 @@
 """How fast the gateway answers a cached forecast, beside other ways to send the same bytes.
 
-`python -m bench.gateway [--seconds 2] [--rounds 7] [--write]`: one worker each, loaded in turn by wrk with 64
+`python -m bench.gateway [--seconds 2] [--rounds 7] [--dry]`: one worker each, loaded in turn by wrk with 64
 connections where it is installed, else by a client of ours; rounds alternate, medians are reported. The server's CPU
 time per request is the measure to trust on a busy machine: it does not count what others take.
 """
@@ -169,11 +169,11 @@ async def _python(port: int, seconds: float, headers: dict[str, str]) -> tuple[i
 
 
 def main() -> None:
-    """Measure, print, and with --write put the section into bench/RESULTS.md."""
+    """Measure, print, and unless --dry put the section into bench/RESULTS.md."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--dry", action="store_true", help="print only, leave RESULTS.md alone")
     options = parser.parse_args()
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="candlecast-bench-")))
@@ -208,7 +208,7 @@ def main() -> None:
                 rounds[case].append(load(*places[place], options.seconds, headers))
     table = report(rounds, len(answer.content), options)
     print(table)
-    if options.write:
+    if not options.dry:
         replace_section("Gateway: a cached forecast", table)
 
 

@@ -156,7 +156,7 @@ def processor_seconds(server: EmbeddedPostgres) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=1_000_000)
-    parser.add_argument("--no-results", action="store_true", help="do not touch bench/RESULTS.md")
+    parser.add_argument("--dry", action="store_true", help="print only, leave RESULTS.md alone")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="candlecast-bench-") as folder:
         Path(folder).chmod(0o755)
@@ -180,7 +180,7 @@ def main() -> None:
         finally:
             server.stop()
     print(report, processor, load, seconds)
-    if not options.no_results:
+    if not options.dry:
         replace_section(
             "Scoring",
             f"{machine()}\n\n"

@@ -1,7 +1,7 @@
 """What an operator may set, read once from the environment that `main` passes in.
 
 A deployable's settings are a frozen dataclass whose fields name their variable in `metadata["env"]`, numbers
-also their `range`. Secrets have `repr=False`. `.env.example` lists every name; a test keeps them equal.
+also their `range`, words their `choices`. Secrets have `repr=False`. `.env.example` lists every name; a test keeps them equal.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,8 @@ from typing import Any, Self, TypeVar
 from candlecast.errors import CandlecastError
 
 S = TypeVar("S")
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class BadSetting(CandlecastError):
@@ -29,7 +31,7 @@ def read_env(settings: type[S], env: Mapping[str, str]) -> S:
 
     Raises
     ------
-    BadSetting : a number that is none, or out of its range.
+    BadSetting : a number that is none or out of its range, or a word that is not among the choices.
     """
     values: dict[str, Any] = {}
     for setting in fields(settings):  # type: ignore[arg-type]
@@ -37,22 +39,25 @@ def read_env(settings: type[S], env: Mapping[str, str]) -> S:
         text = env.get(name, "").strip()
         if not text:
             continue
-        if setting.type in (int, float):
-            values[setting.name] = _number(name, text, setting.type, *setting.metadata["range"])
+        choices = setting.metadata.get("choices")
+        if choices is not None and text.upper() not in choices:
+            raise BadSetting(name, text, f"one of {', '.join(choices)}")
+        if "range" in setting.metadata:
+            values[setting.name] = _number(name, text, setting.type in (int, int | None), *setting.metadata["range"])
         else:
             values[setting.name] = Path(text) if setting.type is Path else text
     return settings(**values)
 
 
-def _number(name: str, text: str, kind: Any, low: float, high: float) -> float:
-    expected = f"a {'whole ' if kind is int else ''}number from {low} to {high}"
+def _number(name: str, text: str, whole: bool, low: float, high: float) -> float:
+    # Digits of other scripts would be read too; nobody means them here.
+    digits = text if text.isascii() else ""
     try:
-        # Digits of other scripts would be read too; nobody means them here.
-        number: float = kind(text if text.isascii() else "")
+        number = int(digits) if whole else float(digits)
     except ValueError:
-        raise BadSetting(name, text, expected) from None
+        number = float("nan")
     if not low <= number <= high:
-        raise BadSetting(name, text, expected)
+        raise BadSetting(name, text, f"a {'whole ' if whole else ''}number from {low} to {high}")
     return number
 
 
@@ -72,7 +77,7 @@ class JobSettings:
     n_paths: int = field(default=100, metadata={"env": "N_PATHS", "range": (10, 1000)})
     base_seed: int = field(default=0, metadata={"env": "BASE_SEED", "range": (0, 2**31)})
     deadline_s: int = field(default=2700, metadata={"env": "JOB_DEADLINE_S", "range": (1, 86_400)})
-    log_level: str = field(default="INFO", metadata={"env": "LOG_LEVEL"})
+    log_level: str = field(default="INFO", metadata={"env": "LOG_LEVEL", "choices": LOG_LEVELS})
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

@@ -1,11 +1,11 @@
 """What an operator may set for the gateway, read once from the environment that `main` passes in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from candlecast.settings import BadSetting
+from candlecast.settings import LOG_LEVELS, read_env
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,31 +24,9 @@ class GatewaySettings:
     cache_entries: int = field(default=1024, metadata={"env": "GATEWAY_CACHE_SIZE", "range": (1, 1_000_000)})
     cache_bytes: int = field(default=64 << 20, metadata={"env": "GATEWAY_CACHE_BYTES", "range": (1 << 16, 1 << 40)})
     poll_s: float = field(default=5.0, metadata={"env": "GATEWAY_POLL_S", "range": (0.05, 300)})
-    log_level: str = field(default="INFO", metadata={"env": "LOG_LEVEL"})
+    log_level: str = field(default="INFO", metadata={"env": "LOG_LEVEL", "choices": LOG_LEVELS})
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
-        """The settings that `env` describes; an empty value means unset.
-
-        Raises
-        ------
-        BadSetting : a number that is none, or out of its range.
-        """
-        values: dict[str, object] = {}
-        for setting in fields(cls):
-            name = setting.metadata["env"]
-            text = env.get(name, "").strip()
-            if not text:
-                continue
-            if setting.type in (int, float):
-                low, high = setting.metadata["range"]
-                try:
-                    number = setting.type(text)
-                except ValueError:
-                    raise BadSetting(name, text, f"a number from {low} to {high}") from None
-                if not low <= number <= high:
-                    raise BadSetting(name, text, f"a number from {low} to {high}")
-                values[setting.name] = number
-            else:
-                values[setting.name] = Path(text) if setting.type is Path else text
-        return cls(**values)  # type: ignore[arg-type]
+        """The settings that `env` describes; raises BadSetting."""
+        return read_env(cls, env)

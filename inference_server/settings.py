@@ -1,14 +1,12 @@
 """What an operator may set on the inference server, from the environment, then from the command line."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Self
 
 from candlecast.errors import CandlecastError
-from candlecast.settings import BadSetting
-
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+from candlecast.settings import LOG_LEVELS, read_env
 
 
 class OpenToTheNetwork(CandlecastError):
@@ -53,22 +51,8 @@ class ServerSettings:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
-        """The settings that `env` describes; an empty value means unset.
-
-        Raises
-        ------
-        BadSetting : a number that is none or out of its range, or a word that is not among the choices.
-        """
-        values: dict[str, object] = {}
-        for setting in fields(cls):
-            name = setting.metadata["env"]
-            text = env.get(name, "").strip()
-            if text:
-                choices = setting.metadata.get("choices")
-                if choices is not None and text.upper() not in choices:
-                    raise BadSetting(name, text, f"one of {', '.join(choices)}")
-                values[setting.name] = _value(name, text, setting.type, setting.metadata.get("range"))
-        return cls(**values)  # type: ignore[arg-type]
+        """The settings that `env` describes; raises BadSetting."""
+        return read_env(cls, env)
 
     @property
     def body_limit(self) -> int:
@@ -79,20 +63,6 @@ class ServerSettings:
         """Raise `OpenToTheNetwork` for an address beyond this machine without a key."""
         if self.token is None and not _is_loopback(self.host):
             raise OpenToTheNetwork(self.host)
-
-
-def _value(name: str, text: str, kind: object, bounds: tuple[float, float] | None) -> object:
-    if bounds is None:
-        return text
-    low, high = bounds
-    whole = kind in (int, int | None)
-    try:
-        number = int(text) if whole else float(text)
-    except ValueError:
-        number = float("nan")
-    if not low <= number <= high:
-        raise BadSetting(name, text, f"a {'whole ' if whole else ''}number from {low} to {high}")
-    return number
 
 
 def _is_loopback(host: str) -> bool:

@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 
 from candlecast.settings import BadSetting, JobSettings
+from gateway.settings import GatewaySettings
+from inference_server.settings import ServerSettings
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -11,9 +13,10 @@ ROOT = Path(__file__).resolve().parents[3]
 def test_the_example_file_names_exactly_the_settings_that_exist() -> None:
     lines = (ROOT / ".env.example").read_text().splitlines()
     named = {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
-    known = {setting.metadata["env"] for setting in fields(JobSettings)}
+    deployables = (JobSettings, GatewaySettings, ServerSettings)
+    known = {setting.metadata["env"] for settings in deployables for setting in fields(settings)}
 
-    assert known <= named
+    assert known == named
 
 
 def test_an_empty_value_means_the_default() -> None:
