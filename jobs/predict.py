@@ -105,11 +105,7 @@ def predict(
     """
     started = time.monotonic()
     report = Report()
-    with engine.connect() as conn:
-        instruments = _instruments(conn, request.symbols)
-        prepared, refused = read_series(conn, request, instruments)
-        issued = {one.series.issued_at for one in prepared}
-        there = {name: existing(conn, request.interval, name, issued) for name in {BASELINE, request.model_name}}
+    prepared, refused, there = _read(engine, request)
     report.seconds["read"] = time.monotonic() - started
     report.refusals.extend(refused)
 
@@ -143,6 +139,22 @@ def predict(
         writer.write(todo, _in_process(RandomWalk(), request, todo))
     report.seconds["total"] = time.monotonic() - started
     return report
+
+
+# Neither reading nor writing a second time changes anything, so a lost connection costs a retry and no forecast.
+_again = stamina.retry(on=(OperationalError, DatabaseUnavailable), attempts=5, timeout=30)
+
+
+@_again
+def _read(
+    engine: Engine, request: Request
+) -> tuple[list[Prepared], list[Refusal], dict[str, set[tuple[str, datetime]]]]:
+    """The series of the slot, the refusals, and by model which forecasts are there already."""
+    with engine.connect() as conn:
+        prepared, refused = read_series(conn, request, _instruments(conn, request.symbols))
+        issued = {one.series.issued_at for one in prepared}
+        names = (BASELINE, request.model_name)
+        return prepared, refused, {name: existing(conn, request.interval, name, issued) for name in names}
 
 
 def read_series(
@@ -294,12 +306,12 @@ class _Writer:
         for row in rows:
             self.note(Item(row.symbol, row.model_name, "ok", ms=round(ms, 1)))
 
-    # A forecast has a natural key, so writing it again after a lost connection changes nothing.
-    @stamina.retry(on=(OperationalError, DatabaseUnavailable), attempts=5, timeout=30)
+    @_again
     def _insert(self, rows: Sequence[PredictionRow]) -> None:
         with self.engine.begin() as conn:
             insert_predictions(conn, rows, scored_steps=SCORED_STEPS[self.request.interval], fence=self.fence)
 
+    @_again
     def register(self, info: ModelInfo) -> None:
         """Remember the exact version that is about to speak."""
         if not self.request.dry_run:

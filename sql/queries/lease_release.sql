@@ -4,5 +4,5 @@
 -- Read by     candlecast.store.runs.release_lease
 
 UPDATE candlecast.job_leases
-SET expires_at = '-infinity'
+SET expires_at = 'epoch'
 WHERE job = :job AND token = :token;

@@ -2,14 +2,17 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, text
 
+import jobs.predict
 from candlecast.baselines import RandomWalk
 from candlecast.forecasts import LEVELS
 from candlecast.instruments import load_instruments
 from candlecast.store.instruments import upsert_instruments
+from candlecast.store.predictions import PredictionRow
 from candlecast.store.runs import Item
 from jobs.inference_client import InferenceClient
 from jobs.predict import BASELINE, Request, UnknownSymbols, predict
@@ -132,6 +135,24 @@ def test_a_constant_price_has_no_scale_and_is_refused_alone(market: Market) -> N
 
     assert outcomes.pop("EURUSD") == "refused"
     assert set(outcomes.values()) == {"ok"}
+
+
+def test_a_forecast_that_cannot_be_put_on_record_does_not_stop_its_neighbours(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = jobs.predict.row_of
+
+    def crossed_for_spy(*arguments: Any) -> PredictionRow:
+        row = honest(*arguments)
+        return replace(row, p10=row.p90, p90=row.p10) if row.symbol == "SPY" else row
+
+    monkeypatch.setattr(jobs.predict, "row_of", crossed_for_spy)
+
+    outcomes = {item.symbol: (item.outcome, (item.reason or "").partition(":")[0]) for item in run(market, HOURLY)}
+
+    assert outcomes.pop("SPY") == ("refused", "bad_forecast")
+    assert set(outcomes.values()) == {("ok", "")}
+    assert {row["symbol"] for row in rows(market)} == set(SYMBOLS) - {"SPY"}
 
 
 def test_a_server_that_is_down_costs_the_model_its_rows_and_the_baseline_none(market: Market) -> None:
