@@ -26,7 +26,7 @@ JOB_SECRETS = ("DATABASE_URL", "INFERENCE_URL", "INFERENCE_TOKEN", "CF_ACCESS_CL
 
 
 @define_railway
-def main(ctx=None):
+def main(ctx=None):  # noqa: ARG001, the platform passes its context by this name
     """The services of the project."""
     gateway = service(
         "gateway",

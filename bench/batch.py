@@ -53,7 +53,8 @@ RandomWalk.forecast = timed
 engine = create_engine(sys.argv[1], application_name="bench")
 slot = datetime.fromisoformat(sys.argv[2])
 begun = time.perf_counter()
-report = predict(engine, Request("1h", slot, BASELINE, 120, 392, 100, replay=True), client=None, run=None, deadline_s=60)
+request = Request("1h", slot, BASELINE, 120, 392, 100, replay=True)
+report = predict(engine, request, client=None, run=None, deadline_s=60)
 ended = time.perf_counter()
 print(json.dumps({"imports": imported - began, "run": ended - begun, "read": report.seconds["read"],
                   "model": spent, "rows": report.n_written}))
@@ -96,7 +97,8 @@ def main() -> None:
     began = time.perf_counter()
     seconds = measure()
     beside = seconds["run"] - seconds["model"]
-    body = f"""{machine()}. {seconds["rows"]:.0f} instruments, 392 hourly bars each, 120 steps, 100 paths, median of {ROUNDS} processes.
+    body = f"""{machine()}. {seconds["rows"]:.0f} instruments, 392 hourly bars each, 120 steps, 100 paths,
+median of {ROUNDS} processes.
 
 | part of an hourly run | s |
 |---|---:|

@@ -1,7 +1,8 @@
 """What an operator may set, read once from the environment that `main` passes in.
 
 A deployable's settings are a frozen dataclass whose fields name their variable in `metadata["env"]`, numbers
-also their `range`, words their `choices`. Secrets have `repr=False`. `.env.example` lists every name; a test keeps them equal.
+also their `range`, words their `choices`. Secrets have `repr=False`. `.env.example` lists every name; a test
+keeps them equal.
 """
 
 from collections.abc import Mapping

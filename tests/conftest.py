@@ -12,12 +12,17 @@ from pathlib import Path
 
 import psutil
 import pytest
+from hypothesis import settings
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from candlecast.store import migrate
 from candlecast.store.embedded import EmbeddedPostgres, Role
 from candlecast.store.engine import create_engine
+
+# How long an example takes is the machine's business; a test claims what comes out.
+settings.register_profile("candlecast", deadline=None)
+settings.load_profile("candlecast")
 
 # Nothing of a test has to survive a power cut.
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}

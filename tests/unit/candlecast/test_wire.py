@@ -43,7 +43,9 @@ def believed(line: bytes, **wanted: Any) -> Any:
     said = wire.parse_line(line)
     assert isinstance(said, ItemLine)
     return wire.result_of(
-        said, wanted.pop("series", series()), **({"model_name": "baseline-rw", "horizon": HORIZON, "n_paths": 2} | wanted)
+        said,
+        wanted.pop("series", series()),
+        **({"model_name": "baseline-rw", "horizon": HORIZON, "n_paths": 2} | wanted),
     )
 
 
@@ -55,7 +57,8 @@ def believed(line: bytes, **wanted: Any) -> Any:
     st.from_regex(r"[A-Z0-9][A-Z0-9._-]{0,31}", fullmatch=True),
     st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1)).map(lambda at: at.replace(microsecond=0, tzinfo=UTC)),
     hnp.arrays(np.float64, (4, 6), elements=st.floats(allow_nan=False, allow_infinity=False)),
-    st.none() | hnp.arrays(np.float32, (4 + HORIZON, 20), elements=st.floats(allow_nan=False, allow_infinity=False, width=32)),
+    st.none()
+    | hnp.arrays(np.float32, (4 + HORIZON, 20), elements=st.floats(allow_nan=False, allow_infinity=False, width=32)),
     st.integers(0, 2**63 - 1),
 )
 def test_a_request_arrives_bit_for_bit(
