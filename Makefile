@@ -1,6 +1,6 @@
 # The four doors: demo, test, check, bench. Each sets up what it needs by itself.
 SHELL := bash
-PY ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+PY ?=
 BIN := .venv/bin
 BENCHES := kronos_rollout baseline events batch ledger scoring gateway
 
@@ -14,7 +14,7 @@ help:
 	@echo "make clean                         remove the virtual environment and the data folder"
 
 setup-all setup-dev: setup-%:
-	@tools/setup.sh "$(PY)" $*
+	@PY="$(PY)" tools/setup.sh $*
 
 demo: setup-all
 	@$(BIN)/candlecast demo $(if $(DATA),--data "$(DATA)") $(if $(ONCE),--once)

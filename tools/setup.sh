@@ -1,12 +1,21 @@
 #!/usr/bin/env bash
 # Make .venv hold what pyproject.toml and constraints.txt ask for; does nothing when it already does.
-#   tools/setup.sh PYTHON EXTRA
+#   [PY=/path/to/python] tools/setup.sh EXTRA
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python=$1 extra=$2
+extra=$1
 
-if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-  echo "Candlecast needs Python 3.11 or newer; '$python' is not. Name one: make PY=/path/to/python3.11 …" >&2
+# A name on the path may be a shim of a Python that is not installed, so each is asked.
+python=
+for candidate in ${PY:-python3.12 python3.13 python3.11 python3}; do
+  if "$candidate" -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    python=$candidate
+    break
+  fi
+done
+if [[ -z "$python" ]]; then
+  echo "Candlecast needs Python 3.11 or newer (with venv); none of '${PY:-python3.12 python3.13 python3.11 python3}' is." \
+    "Name one: make PY=/path/to/python3.11 …" >&2
   exit 1
 fi
 
