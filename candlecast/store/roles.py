@@ -67,14 +67,14 @@ class HasBind(Protocol):
     def get_bind(self) -> Connection: ...
 
 
-def protect(op: HasBind, table: str, writer: tuple[WriterPrivilege, ...]) -> None:
+def protect(op: HasBind, table: str, writer: tuple[WriterPrivilege, ...] | None) -> None:
     """Close a new table of the schema `candlecast` and open it to the roles: every migration's last word on it.
 
-    Readers select; the writer selects and has the privileges named. Partitions are reached through their
-    parent, so they are closed the same way and opened to nobody: pass them with `writer=()` and `partition`.
+    Readers select; the writer selects and has the privileges named. None opens it to nobody: for a partition,
+    which is reached through its parent.
     """
-    connection = op.get_bind()
-    connection.exec_driver_sql(f"SELECT candlecast.protect_table('{table}', '{{{','.join(writer)}}}')")
+    privileges = "NULL" if writer is None else f"'{{{','.join(writer)}}}'"
+    op.get_bind().exec_driver_sql(f"SELECT candlecast.protect_table('{table}', {privileges})")
 
 
 def protect_view(op: HasBind, view: str) -> None:
