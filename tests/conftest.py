@@ -3,6 +3,7 @@
 `CANDLECAST_TEST_PROGRAMS` names another PostgreSQL's `bin` folder, e.g. /usr/lib/postgresql/15/bin.
 """
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -19,6 +20,7 @@ from sqlalchemy.engine import make_url
 from candlecast.store import migrate
 from candlecast.store.embedded import EmbeddedPostgres, Role
 from candlecast.store.engine import create_engine
+from candlecast.store.postgres_binaries import EmbeddedUnavailable
 
 # How long an example takes is the machine's business; a test claims what comes out.
 settings.register_profile("candlecast", deadline=None)
@@ -115,5 +117,6 @@ def clear_leftovers() -> None:
     for home in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
         pid = home.name.removeprefix(PREFIX).split("-")[0]
         if pid.isdigit() and not psutil.pid_exists(int(pid)) and home.stat().st_uid == os.geteuid():
-            EmbeddedPostgres(home).stop()
+            with contextlib.suppress(EmbeddedUnavailable, OSError):  # another test process may be clearing it too
+                EmbeddedPostgres(home).stop()
             shutil.rmtree(home, ignore_errors=True)
