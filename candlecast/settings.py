@@ -23,7 +23,7 @@ class BadSetting(CandlecastError):
     exit_code = 78
 
     def __init__(self, name: str, value: str, expected: str) -> None:
-        super().__init__(f"{name} is {value!r}, but it has to be {expected}; correct it in the environment or in .env")
+        super().__init__(f"{name} is {value!r}, but it has to be {expected}; correct it in the environment")
         self.name, self.value = name, value
 
 
