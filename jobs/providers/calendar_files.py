@@ -3,8 +3,8 @@
 An archive tells what happened, not what was known when, so each row becomes at most two vintages:
 
 * scheduled: the entry without any number, known 60 days before its time. A speech is known one day before. A rate
-  decision that nobody had a consensus for was an emergency meeting (eight of the nine such rows of 2018-2025 are): it and what
-  the same bank said in the three hours after it, and announcements, are known only when they happen.
+  decision that nobody had a consensus for was an emergency meeting (eight of the nine such rows of 2018-2025 are):
+  it and what the same bank said in the three hours after it, and announcements, are known only when they happen.
 * released: actual, forecast and previous, known at the release's time. Not where the row has no numbers at all.
 
 The true lead was longer for some and shorter for others, and `previous` may be a value as revised later: an archive
