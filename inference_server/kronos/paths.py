@@ -80,7 +80,7 @@ class Paths:
             time = time[:, None].expand(B, S, n, -1)
         x = model.embed(s1, s2, time)
         places = Places(B, S, n, self._turns[..., self._n : self._n + n, :])
-        has_prefix = prefix.cross.keys.shape[3] > 0 or self._n > 0
+        has_prefix = prefix.cross.keys.shape[3] > 0
         for block, own, shared in zip(model.blocks, self._blocks, prefix.blocks, strict=True):
             block.run(x, places, own, self._n, shared if has_prefix else None, prefix.padding)
         context = rms(x, model.norm)
