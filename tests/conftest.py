@@ -68,7 +68,7 @@ def empty_database(postgres: EmbeddedPostgres) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     run_sql(postgres, f"CREATE DATABASE {name}")
     yield name
-    run_sql(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    drop_database(postgres, name)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def database_url(postgres: EmbeddedPostgres, template: str) -> Iterator[str]:
     name = f"test_{uuid.uuid4().hex}"
     run_sql(postgres, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield postgres.url(name)
-    run_sql(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    drop_database(postgres, name)
 
 
 @pytest.fixture
@@ -104,12 +104,20 @@ def engine_as(postgres: EmbeddedPostgres, database_url: str) -> Iterator[Callabl
         engine.dispose()
 
 
-def run_sql(postgres: EmbeddedPostgres, statement: str) -> None:
-    """Run a statement that refuses to be in a transaction, as the owner's login."""
-    engine = create_engine(postgres.url("postgres"), application_name="test-admin", isolation_level="AUTOCOMMIT")
-    with engine.connect() as conn:
-        conn.exec_driver_sql(statement)
-    engine.dispose()
+def run_sql(postgres: EmbeddedPostgres, statement: str, role: Role = "owner") -> None:
+    """Run a statement that refuses to be in a transaction."""
+    url = postgres.url("postgres", role)
+    engine = create_engine(url, application_name="test-admin", isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as conn:
+            conn.exec_driver_sql(statement)
+    finally:
+        engine.dispose()
+
+
+def drop_database(postgres: EmbeddedPostgres, name: str) -> None:
+    """By force: also from under the server's own workers, which only a superuser may end."""
+    run_sql(postgres, f"DROP DATABASE {name} WITH (FORCE)", "superuser")
 
 
 def clear_leftovers() -> None:
