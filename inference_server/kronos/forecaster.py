@@ -4,8 +4,11 @@ Axes: L lookback bars, S sample paths, H horizon, 6 columns (open, high, low, cl
 """
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from pathlib import Path
+from threading import Event
 from typing import Literal, Self
 
 import numpy as np
@@ -24,7 +27,7 @@ from candlecast.forecasts import (
     series_fault,
 )
 from candlecast.quantiles import fan_from_paths
-from inference_server.kronos import checkpoint
+from inference_server.kronos import checkpoint, workers
 from inference_server.kronos.errors import RolloutCancelled, RolloutError, WeightsError
 from inference_server.kronos.model import Kronos
 from inference_server.kronos.rollout import Rollout, simulate
@@ -130,16 +133,32 @@ class KronosForecaster:
         base_seed: int = 0,
         cancel: Callable[[], bool] = never,
     ) -> Iterator[Result]:
-        """One result per series, in order, each as soon as it is ready; ends early once `cancel()` is true."""
-        for one in series:
-            if cancel():
-                return
-            try:
-                yield self._one(one, horizon, n_paths, base_seed, cancel)
-            except RolloutCancelled:
-                return
-            except RolloutError as error:
-                yield refuse(one, "not_computable", str(error))
+        """One result per series, in order, each as soon as it is ready; ends early once `cancel()` is true.
+
+        As many series at a time as torch has threads, one core each; `cancel` is asked from those threads.
+        """
+        stopped = Event()
+        waiting: deque[Future[Result]] = deque()
+        at_once = workers.n_workers() if self._model.folded.device.type == "cpu" else 1
+
+        def work_on(one: Series) -> Callable[[], Result]:
+            return lambda: self._one(one, horizon, n_paths, base_seed, lambda: stopped.is_set() or cancel())
+
+        try:
+            for one in series:
+                if cancel():
+                    return
+                waiting.append(workers.submit(work_on(one)))
+                if len(waiting) == at_once:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except RolloutCancelled:
+            return
+        finally:
+            # Also when the caller stops reading: nothing goes on computing for nobody.
+            stopped.set()
+            wait(waiting)
 
     def _one(
         self, series: Series, horizon: int, n_paths: int, base_seed: int, cancel: Callable[[], bool]
@@ -160,19 +179,11 @@ class KronosForecaster:
         seed = seed_for(info.name, info.version, series.symbol, series.interval, series.issued_at, base_seed)
         bars = complete_bars(bars)
         scaled = scale_bars(bars, "upstream" if self._mode == "raw" else "exact")
-        drawn = simulate(
-            self._tokenizer,
-            self._model,
-            scaled.x[None],
-            calendar_fields(series.opened_at[-room:])[None],
-            calendar_fields(series.target_opened_at)[None],
-            horizon=horizon,
-            n_paths=n_paths,
-            sampling=self._sampling,
-            max_context=self._max_context,
-            seed=[seed],
-            cancel=cancel,
-        )
+        try:
+            drawn = self._draw(series, scaled, room, horizon, n_paths, seed, cancel)
+        except RolloutError as error:
+            return refuse(series, "not_computable", str(error))
+
         paths = self._restore(drawn, scaled, bars)[:, :, CLOSE].astype(np.float32)
         if not np.isfinite(paths).all():
             return refuse(
@@ -187,6 +198,30 @@ class KronosForecaster:
             seed,
             fan_from_paths(paths),
             paths,
+        )
+
+    def _draw(
+        self,
+        series: Series,
+        scaled: Scaled,
+        room: int,
+        horizon: int,
+        n_paths: int,
+        seed: int,
+        cancel: Callable[[], bool],
+    ) -> Rollout:
+        return simulate(
+            self._tokenizer,
+            self._model,
+            scaled.x[None],
+            calendar_fields(series.opened_at[-room:])[None],
+            calendar_fields(series.target_opened_at)[None],
+            horizon=horizon,
+            n_paths=n_paths,
+            sampling=self._sampling,
+            max_context=self._max_context,
+            seed=[seed],
+            cancel=cancel,
         )
 
     def _restore(self, drawn: Rollout, scaled: Scaled, bars: NDArray[np.float64]) -> NDArray[np.floating]:

@@ -6,12 +6,14 @@ series-major, P horizon, C context. Everything is in normalised units (`scaling.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from inference_server.kronos import workers
 from inference_server.kronos.arrays import bars_tensor, series_list, stamps_tensor
 from inference_server.kronos.errors import RolloutCancelled, RolloutError
 from inference_server.kronos.folded import CHUNK_TOKENS, FoldedPredictor
@@ -108,7 +110,10 @@ def simulate(
     seed: int | Sequence[int] | None,
     cancel: Callable[[], bool] = never,
 ) -> Rollout:
-    """`rollout` with everything that it found out on the way."""
+    """`rollout` with everything that it found out on the way.
+
+    With streams of their own, series are dealt to the cores; upstream's one stream needs all of them in step.
+    """
     if horizon < 1 or n_paths < 1 or max_context < 1:
         raise RolloutError(f"horizon {horizon}, n_paths {n_paths}, max_context {max_context}: each must be 1 or more")
     if horizon > max_context:
@@ -118,19 +123,41 @@ def simulate(
             f"the tokenizer speaks {tokenizer.config.s1_bits} + {tokenizer.config.s2_bits} bits, the predictor "
             f"{model.config.s1_bits} + {model.config.s2_bits}; a predictor works with its own tokenizer only"
         )
-    with torch.no_grad():
-        folded = model.folded
-        bars, past_fields, next_fields = _series(tokenizer, folded, x, x_stamp, y_stamp, horizon)
-        lengths = [len(each) for each in bars]
-        stream: Stream
-        if seed is None:
-            stream = SharedStream()
-        else:
-            stream = PathStreams(series_seeds(seed, len(bars)), n_paths, horizon, folded.device)
-        past = tokenizer.folded.encode(_padded(bars).clamp_(-CLIP, CLIP))
-        times = folded.time(_padded(past_fields)), folded.time(torch.stack(next_fields))
-        drawn = _draw(folded, past, times, lengths, n_paths, horizon, sampling, max_context, stream, cancel)
-        return _decode(tokenizer, past, lengths, drawn, max_context)
+    folded = model.folded
+    given = _series(tokenizer, folded, x, x_stamp, y_stamp, horizon)
+    n_series = len(given[0])
+
+    def run(first: int, last: int, stream: Stream) -> Rollout:
+        with torch.no_grad():
+            bars, past_fields, next_fields = (each[first:last] for each in given)
+            lengths = [len(each) for each in bars]
+            past = tokenizer.folded.encode(_padded(bars).clamp_(-CLIP, CLIP))
+            times = folded.time(_padded(past_fields)), folded.time(torch.stack(next_fields))
+            drawn = _draw(folded, past, times, lengths, n_paths, horizon, sampling, max_context, stream, cancel)
+            return _decode(tokenizer, past, lengths, drawn, max_context)
+
+    if seed is None:
+        return run(0, n_series, SharedStream())
+    seeds = series_seeds(seed, n_series)
+
+    def part(first: int, last: int) -> Callable[[], Rollout]:
+        return lambda: run(first, last, PathStreams(seeds[first:last], n_paths, horizon, folded.device))
+
+    n_parts = min(workers.n_workers(), n_series) if folded.device.type == "cpu" else 1
+    if n_parts == 1:
+        return part(0, n_series)()
+    edges = [n_series * i // n_parts for i in range(n_parts + 1)]
+    return _joined(workers.gather([part(first, last) for first, last in pairwise(edges)]))
+
+
+def _joined(parts: list[Rollout]) -> Rollout:
+    last = [part.last for part in parts if part.last is not None]
+    return Rollout(
+        torch.cat([part.paths for part in parts]),
+        torch.cat([part.s1 for part in parts]),
+        torch.cat([part.s2 for part in parts]),
+        torch.cat(last) if last else None,
+    )
 
 
 def _series(

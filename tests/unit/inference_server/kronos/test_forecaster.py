@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from candlecast.forecasts import LEVELS, Forecast, Refusal, Series, forecast_fault
 from inference_server.kronos import KronosTokenizer
@@ -73,6 +74,37 @@ def test_results_do_not_depend_on_the_batch_bit_for_bit(forecaster: KronosForeca
             assert np.array_equal(other.fan, alone.fan)
             assert other.paths is not None
             assert np.array_equal(other.paths, alone.paths)
+
+
+def test_results_do_not_depend_on_the_number_of_cores_bit_for_bit(forecaster: KronosForecaster) -> None:
+    asked = [series("BTCUSDT"), series("SPY", n=17), series("EURUSD", price=1.08)]
+    one_core = ask(forecaster, asked)
+
+    torch.set_num_threads(2)
+    two_cores, single = ask(forecaster, asked), one(forecaster, asked[0])
+
+    assert [result.symbol for result in two_cores] == ["BTCUSDT", "SPY", "EURUSD"]
+    for each, other in zip(one_core, [single, *two_cores[1:]], strict=True):
+        assert isinstance(each, Forecast)
+        assert isinstance(other, Forecast)
+        assert np.array_equal(each.fan, other.fan)
+
+
+def test_a_caller_who_stops_reading_stops_the_work(forecaster: KronosForecaster) -> None:
+    torch.set_num_threads(2)
+    asked: list[int] = []
+
+    def count() -> bool:
+        asked.append(1)
+        return False
+
+    results = forecaster.forecast([series()] * 50, horizon=8, n_paths=2, cancel=count)
+    next(results)
+    results.close()
+    after = len(asked)
+
+    assert after < 60  # a series asks ten times, and at most three were started
+    assert len(asked) == after
 
 
 def test_bars_that_do_not_fit_beside_the_horizon_are_not_seen(forecaster: KronosForecaster) -> None:

@@ -130,6 +130,18 @@ def test_two_lengths_from_two_threads_give_the_serial_results(models: Models) ->
         assert torch.equal(one, other)
 
 
+def test_series_dealt_to_two_cores_give_what_one_core_gives(models: Models) -> None:
+    series = random_series([20, 3, 31, 8, 15], 6)
+    settings = {"horizon": 6, "n_paths": 3, "max_context": 30, **FREE}
+    alone = rollout(*models, *series, **settings, seed=7)
+
+    torch.set_num_threads(2)
+    dealt = rollout(*models, *series, **settings, seed=7)
+
+    assert torch.get_num_threads() == 2
+    torch.testing.assert_close(dealt, alone, rtol=0, atol=1e-5)
+
+
 def test_training_mode_and_its_dropout_change_no_forecast(models: Models) -> None:
     tokenizer, model = random_tokenizer(), random_predictor()
     series = random_series([12], 5)
