@@ -11,7 +11,7 @@ import orjson
 from candlecast.freshness import expected_next_at, freshness
 from gateway.answers import HTML, JSON, Document, Moment, Rendered, iso
 from gateway.database import Database, Row
-from gateway.shelf import notice, utc
+from gateway.shelf import SYNTHETIC_STORE, notice, utc
 
 RENDER_EVERY_S: Final = 10  # ages on the page are in minutes
 RENDER_SHARE: Final = 0.02  # of one core's time, however many instruments there are
@@ -242,4 +242,5 @@ def models_json(rows: Sequence[Row]) -> bytes:
                     "last_recorded_at": iso(utc(row["last_recorded_at"])),
                 }
             )
-    return orjson.dumps({"models": list(models.values())})
+    said = SYNTHETIC_STORE if any(row["synthetic"] for row in rows) else None
+    return orjson.dumps({"notice": said, "models": list(models.values())})

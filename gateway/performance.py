@@ -6,7 +6,7 @@ import orjson
 
 from gateway.answers import Document, iso
 from gateway.database import Database
-from gateway.shelf import utc
+from gateway.shelf import SYNTHETIC_STORE, utc
 
 Window = Literal["30d", "90d", "all"]
 Record = Literal["live", "late", "replay", "synthetic"]
@@ -38,6 +38,7 @@ async def read_performance(database: Database, key: tuple[str, ...]) -> Document
         "n_rows": min(len(rows), MAX_ROWS),
         "truncated": len(rows) > MAX_ROWS,
         "note": NOTE,
+        "notice": SYNTHETIC_STORE if any(row["record"] == "synthetic" for row in rows) else None,
         "rows": rows[:MAX_ROWS],
     }
     return Document(orjson.dumps(document), max_age_s=60, fresh_s=60.0)

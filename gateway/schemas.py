@@ -117,6 +117,7 @@ class ModelAnswer(BaseModel):
 class ModelsAnswer(BaseModel):
     """All models."""
 
+    notice: str | None
     models: list[ModelAnswer]
 
 
@@ -127,6 +128,7 @@ class PerformanceAnswer(BaseModel):
     n_rows: int
     truncated: bool
     note: str
+    notice: str | None
     rows: list[dict[str, Any]]
 
 

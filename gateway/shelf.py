@@ -20,6 +20,10 @@ OVERDUE_S: Final = 60.0
 SYNTHETIC: Final = (
     "These data are synthetic: the bars behind this forecast were made by a random generator, not by a market."
 )
+SYNTHETIC_STORE: Final = (
+    "These data are synthetic: the bars behind them were made by a random generator, and no score says anything about "
+    "a market."
+)
 REPLAY: Final = (
     "This is a replay: the forecast was made after the fact as of its issue time, and is not part of the live record."
 )

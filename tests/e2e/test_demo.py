@@ -5,52 +5,93 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "market-data"
+CANDLECAST = Path(sys.executable).with_name("candlecast")
+ROUTES = (
+    "/showcase/ml-prediction/BTCUSDT?interval=1h",
+    "/showcase/ml-prediction/SPY?interval=1d",
+    "/showcase/instruments",
+    "/showcase/models",
+    "/showcase/performance",
+)
 
 
-def run_demo(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "CANDLECAST_HOME": str(home)}
-    environment.pop("DATABASE_URL", None)
-    candlecast = Path(sys.executable).with_name("candlecast")
+def environment(home: Path) -> dict[str, str]:
+    return {
+        **{name: value for name, value in os.environ.items() if name != "DATABASE_URL"},
+        "CANDLECAST_HOME": str(home),
+    }
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A data folder of its own, its databases stopped at the end."""
+    home = tmp_path / "home"
+    yield home
+    for folder in (home, home / "synthetic"):
+        subprocess.run([CANDLECAST, "db", "stop"], env=environment(folder), capture_output=True, check=False)
+
+
+def run_demo(home: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [CANDLECAST, "demo", "--once", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment(home),
+        timeout=600,
+        check=False,
+    )
+
+
+@contextmanager
+def served(home: Path) -> Iterator[str]:
+    """The gateway over what a demo left in its data folder."""
+    port_file = home / "test.port"
+    gateway = subprocess.Popen(
+        [CANDLECAST, "serve", "gateway", "--port", "0", "--port-file", str(port_file)], env=environment(home)
+    )
     try:
-        return subprocess.run(
-            [candlecast, "demo", "--once", *arguments],
-            capture_output=True,
-            text=True,
-            env=environment,
-            timeout=600,
-            check=False,
-        )
+        while not (port_file.exists() and port_file.read_text().strip()):
+            assert gateway.poll() is None
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port_file.read_text().strip()}"
     finally:
-        for folder in (home, home / "synthetic"):
-            if folder.exists():
-                stop = {**environment, "CANDLECAST_HOME": str(folder)}
-                subprocess.run([candlecast, "db", "stop"], env=stop, capture_output=True, check=False)
+        gateway.terminate()
+        gateway.wait()
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_without_data_the_demo_says_everywhere_that_its_bars_are_made_up(tmp_path: Path) -> None:
-    done = run_demo(tmp_path / "home", "--synthetic", "--json")
+@pytest.mark.timeout(900)
+def test_without_data_the_demo_and_every_answer_say_that_the_bars_are_made_up(home: Path) -> None:
+    done = run_demo(home, "--synthetic", "--json")
 
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout.splitlines()[-1])
     assert facts["source"] == "synthetic"
     assert facts["n_forecasts"] == 46  # 23 instruments, hourly and daily
-    assert "SYNTHETIC" in done.stderr
     assert "They are not market prices" in re.sub(r"\s+", " ", done.stderr)
+    with served(home / "synthetic") as url, httpx.Client(base_url=url) as reader:
+        for route in ROUTES:
+            answer = reader.get(route)
+            assert answer.status_code == 200, route
+            assert "data are synthetic" in answer.text, route
+        assert "All data on this page are synthetic" in reader.get("/").text
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 @pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/market-data is not beside this checkout")
-def test_with_real_bars_the_demo_ends_with_every_instruments_forecast(tmp_path: Path) -> None:
-    done = run_demo(tmp_path / "home", "--data", str(SHARED))
+def test_with_real_bars_the_demo_ends_with_every_instruments_forecast(home: Path) -> None:
+    done = run_demo(home, "--data", str(SHARED))
 
     assert done.returncode == 0, done.stderr
     for symbol in ("BTCUSDT", "SPY", "SPX", "EURUSD", "XAUUSD", "WTI"):
@@ -58,3 +99,11 @@ def test_with_real_bars_the_demo_ends_with_every_instruments_forecast(tmp_path: 
     assert "baseline-rw" in done.stdout
     assert "SYNTHETIC" not in done.stdout
     assert re.search(r"http://127\.0\.0\.1:\d+/showcase/ml-prediction/BTCUSDT", done.stdout)
+    with served(home) as url, httpx.Client(base_url=url) as reader:
+        for route in ROUTES:
+            answer = reader.get(route)
+            assert answer.status_code == 200, route
+            assert "synthetic" not in json.dumps(answer.json().get("notice", "")), route
+        scores = reader.get("/showcase/performance").json()["rows"]
+    assert {row["record"] for row in scores} == {"replay"}  # the bars end in the past
+    assert {row["step"] for row in scores if row["interval"] == "1h"} == {1, 4, 24, 120}
