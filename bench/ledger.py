@@ -17,9 +17,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-from results import machine, replace_section
 from sqlalchemy import Engine, insert, text
 
+from bench.results import machine, replace_section
 from candlecast.store import migrate, tables
 from candlecast.store.arrays import Float8s, Timestamps
 from candlecast.store.embedded import EmbeddedPostgres
