@@ -318,6 +318,9 @@ def _price(value: float) -> str:
 def _print_urls(gateway: str, server: str, plan: _Bars, home: Path, console: Console) -> None:
     console.print(f"[bold]{plan.sentence}" if plan.source != "synthetic" else f"[bold yellow]{plan.sentence}")
     setting = "" if home == JobSettings().home else f"CANDLECAST_HOME={home} "
+    command = Path(sys.executable).with_name("candlecast")
+    if command.is_relative_to(Path.cwd()):
+        command = command.relative_to(Path.cwd())
     for url, what in (
         (f"{gateway}/", "the page: every instrument with its newest forecast"),
         (f"{gateway}/showcase/ml-prediction/BTCUSDT?interval=1h", "one forecast"),
@@ -326,7 +329,7 @@ def _print_urls(gateway: str, server: str, plan: _Bars, home: Path, console: Con
         (f"{server}/models", "the inference server's models"),
     ):
         console.print(f"  {url}  [dim]{what}", soft_wrap=True)
-    console.print(f"  {setting}candlecast verify  [dim]recomputes the ledger's hash chains", soft_wrap=True)
+    console.print(f"  {setting}{command} verify  [dim]recomputes the ledger's hash chains", soft_wrap=True)
 
 
 def _wait(console: Console) -> None:
