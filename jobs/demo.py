@@ -5,11 +5,9 @@ between them. Only the bars may be made up, and then every line and every answer
 """
 
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -34,6 +32,7 @@ from jobs.batch import run_batch
 from jobs.closing import batch_line, replay_line, score_line
 from jobs.replay import ReplayReport, replay
 from jobs.score import run_score
+from jobs.servers import ServerDidNotStart, started
 
 BASELINE: Final = "baseline-rw"
 
@@ -43,15 +42,6 @@ WALKS: Final[dict[Interval, tuple[timedelta, int]]] = {"1h": (timedelta(days=60)
 # A model takes seconds where the baseline takes milliseconds: fewer slots are walked, with fewer paths.
 MODEL_STRIDE: Final = 30
 MODEL_PATHS: Final = 30
-
-
-class ServerDidNotStart(CandlecastError):
-    """A server of the demo ended, or was not ready in time."""
-
-    def __init__(self, name: str, log_file: Path) -> None:
-        lines = log_file.read_text(errors="replace").strip().splitlines() if log_file.exists() else []
-        said = f" It said: {lines[-1]}" if lines else ""
-        super().__init__(f"the {name} did not get ready; its log is {log_file}.{said}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +76,7 @@ def run_demo(settings: JobSettings, options: Options, console: Console) -> dict[
             _issue_and_score(engine, settings, interval, console)
 
         gateway = stack.enter_context(
-            _server("gateway", "gateway", [], logs, {"CANDLECAST_HOME": str(home)}, ready="/readyz")
+            started("gateway", "gateway", [], logs, {"CANDLECAST_HOME": str(home)}, ready="/readyz")
         )
         rows = _latest(gateway, engine)
         _print_table(rows, console)
@@ -167,10 +157,10 @@ def _inference_server(stack: ExitStack, options: Options, logs: Path, console: C
     if options.kronos_weights:
         weights = ["--kronos-weights", options.kronos_weights]
         try:
-            return stack.enter_context(_server("inference server", "inference_server", weights, logs))
+            return stack.enter_context(started("inference server", "inference_server", weights, logs))
         except ServerDidNotStart as error:
             console.print(f"[bold yellow]No Kronos: {error}")
-    return stack.enter_context(_server("inference server", "inference_server", [], logs))
+    return stack.enter_context(started("inference server", "inference_server", [], logs))
 
 
 def _served_model(server: str, console: Console) -> str:
@@ -242,53 +232,6 @@ def _symbols_with_bars(engine: Engine, interval: Interval) -> tuple[str, ...]:
     with engine.connect() as conn:
         there = newest_bars(conn, interval)
     return tuple(one.symbol for one in load_instruments() if one.forecast and one.enabled and one.symbol in there)
-
-
-@contextmanager
-def _server(
-    name: str,
-    package: str,
-    arguments: list[str],
-    logs: Path,
-    environment: dict[str, str] | None = None,
-    ready: str = "/readyz",
-) -> Iterator[str]:
-    """Start a deployable on a free port and yield its URL once it is ready; stop it at the end."""
-    logs.mkdir(parents=True, exist_ok=True)
-    log_file, port_file = logs / f"{package}.log", logs / f"{package}.{os.getpid()}.port"
-    port_file.unlink(missing_ok=True)
-    with log_file.open("w") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", package, "--port", "0", "--port-file", str(port_file), *arguments],
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **(environment or {})},
-        )
-    try:
-        yield _wait_until_ready(name, process, port_file, log_file, ready)
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        port_file.unlink(missing_ok=True)
-
-
-def _wait_until_ready(
-    name: str, process: "subprocess.Popen[bytes]", port_file: Path, log_file: Path, ready: str, within_s: float = 90
-) -> str:
-    give_up_at = time.monotonic() + within_s
-    while time.monotonic() < give_up_at and process.poll() is None:
-        if port_file.exists() and (port := port_file.read_text().strip()):
-            url = f"http://127.0.0.1:{port}"
-            try:
-                if httpx.get(f"{url}{ready}", timeout=2).status_code == 200:
-                    return url
-            except httpx.TransportError:
-                pass
-        time.sleep(0.05)
-    raise ServerDidNotStart(name, log_file)
 
 
 def _latest(gateway: str, engine: Engine) -> list[dict[str, Any]]:
