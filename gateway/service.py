@@ -14,7 +14,7 @@ from gateway.database import Database
 from gateway.metrics import Metrics, Reading
 from gateway.overview import Overview, models_json, read_listed
 from gateway.page import draw_page
-from gateway.performance import read_performance
+from gateway.performance import performance_key, read_performance
 from gateway.settings import GatewaySettings
 from gateway.shelf import Key, Shelf, read_all_shelves, read_shelves
 from gateway.watch import Watch
@@ -26,6 +26,7 @@ START_WAIT_S: Final = 3.0  # for the first load, before the first request is tak
 CacheKey = tuple[str, ...]
 OVERVIEW: Final[CacheKey] = ("overview",)
 MODELS: Final[CacheKey] = ("models",)
+PERFORMANCE: Final[CacheKey] = performance_key()
 
 
 class Renderable(Protocol):
@@ -216,6 +217,8 @@ class Service:
         for (symbol, interval), shelf in shelves.items():
             self.cache.put(("forecasts", symbol, interval), shelf)
         await self.renew_lists()
+        # The whole track record is the longest answer there is; its first reader should not be told to come back.
+        self.cache.put(PERFORMANCE, await self._load(PERFORMANCE))
 
     async def renew(self, keys: list[Key]) -> None:
         """Load the shelves of these pairs again, those that are kept or being loaded."""
