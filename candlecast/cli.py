@@ -60,7 +60,7 @@ def db_upgrade(as_json: Json = False) -> None:
     with engine.connect() as conn:
         before = current(conn)
     upgrade(url)
-    instruments = load_instruments()
+    instruments = load_instruments(settings.instruments_file)
     with engine.begin() as conn:
         upsert_instruments(conn, instruments)
         after = current(conn)

@@ -46,7 +46,7 @@ def read_env(settings: type[S], env: Mapping[str, str]) -> S:
         if "range" in setting.metadata:
             values[setting.name] = _number(name, text, setting.type in (int, int | None), *setting.metadata["range"])
         else:
-            values[setting.name] = Path(text) if setting.type is Path else text
+            values[setting.name] = Path(text) if setting.type in (Path, Path | None) else text
     return settings(**values)
 
 
@@ -68,6 +68,7 @@ class JobSettings:
 
     home: Path = field(default=Path(".candlecast"), metadata={"env": "CANDLECAST_HOME"})
     database_url: str | None = field(default=None, repr=False, metadata={"env": "DATABASE_URL"})
+    instruments_file: Path | None = field(default=None, metadata={"env": "INSTRUMENTS_FILE"})
     inference_url: str = field(default="http://127.0.0.1:8200", metadata={"env": "INFERENCE_URL"})
     inference_token: str | None = field(default=None, repr=False, metadata={"env": "INFERENCE_TOKEN"})
     access_id: str | None = field(default=None, repr=False, metadata={"env": "CF_ACCESS_CLIENT_ID"})

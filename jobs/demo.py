@@ -25,7 +25,7 @@ from candlecast.instruments import load_instruments
 from candlecast.settings import JobSettings
 from candlecast.store.bars import newest_bars, newest_close
 from candlecast.store.engine import create_engine, database_url
-from candlecast.store.instruments import upsert_instruments
+from candlecast.store.instruments import read_instruments, upsert_instruments
 from candlecast.store.migrate import upgrade
 from jobs import ingest
 from jobs.batch import run_batch
@@ -128,7 +128,7 @@ def _prepare_store(settings: JobSettings, console: Console) -> Engine:
         upgrade(owner)
         owner_engine = create_engine(owner, application_name="candlecast-demo")
         with owner_engine.begin() as conn:
-            upsert_instruments(conn, load_instruments())
+            upsert_instruments(conn, load_instruments(settings.instruments_file))
         owner_engine.dispose()
     where = "DATABASE_URL" if os.environ.get("DATABASE_URL") else f"embedded, in {settings.home}"
     console.print(f"Store: Postgres ({where}).")
@@ -230,8 +230,8 @@ def _issue_and_score(engine: Engine, settings: JobSettings, interval: Interval, 
 
 def _symbols_with_bars(engine: Engine, interval: Interval) -> tuple[str, ...]:
     with engine.connect() as conn:
-        there = newest_bars(conn, interval)
-    return tuple(one.symbol for one in load_instruments() if one.forecast and one.enabled and one.symbol in there)
+        there, instruments = newest_bars(conn, interval), read_instruments(conn)
+    return tuple(one.symbol for one in instruments if one.forecast and one.enabled and one.symbol in there)
 
 
 def _latest(gateway: str, engine: Engine) -> list[dict[str, Any]]:

@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from candlecast.clock import SCHEDULES
+from candlecast.store.instruments import read_instruments
 from tests.small_market import SLOT, Market
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -123,6 +125,23 @@ def test_predict_score_replay_and_verify_work_on_one_store(market: Market, datab
     verified = candlecast("verify", **env)
     assert verified.returncode == 0, verified.stdout
     assert f"The ledger is whole: {5 + facts['n_written']} forecasts in 1 chains" in verified.stdout
+
+
+def test_an_instruments_file_of_ones_own_is_loaded_by_the_upgrade(
+    engine: Engine, database_url: str, tmp_path: Path
+) -> None:
+    shipped = (ROOT / "candlecast" / "instruments.toml").read_text()
+    own = tmp_path / "instruments.toml"
+    own.write_text(shipped.replace('name = "Bitcoin"', 'name = "Bitcoin, by another name"'))
+
+    done = candlecast("db", "upgrade", "--json", DATABASE_URL=database_url, INSTRUMENTS_FILE=str(own))
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["n_instruments"] == 30
+    with engine.connect() as conn:
+        named = {one.symbol: one.name for one in read_instruments(conn)}
+    assert named["BTCUSDT"] == "Bitcoin, by another name"
+    assert named["ETHUSDT"] == "Ether"
 
 
 def test_a_moment_in_the_future_is_refused(market: Market, database_url: str) -> None:
