@@ -159,7 +159,7 @@ def main() -> None:
         server.stop()
         shutil.rmtree(home)
     load = os.getloadavg()[0]
-    lines += ["", f"{machine()}; load average at the end {load:.1f}. `python bench/ledger.py`"]
+    lines += ["", f"{machine()}; load average at the end {load:.1f}. `python -m bench.ledger`"]
     replace_section("Ledger", "\n".join(lines))
 
 
