@@ -41,6 +41,15 @@ class NotInstalled(CandlecastError):
         super().__init__(f"`candlecast {command}` needs candlecast[{extra}]; run `pip install 'candlecast[{extra}]'`")
 
 
+class NoSuchChain(CandlecastError):
+    """Chains were named that the ledger does not have; nothing was verified, and that must not look like success."""
+
+    exit_code = 64
+
+    def __init__(self, asked: str) -> None:
+        super().__init__(f"the ledger has no chain {asked}; run `candlecast verify --json` to see those it has")
+
+
 def finish(sentence: str, as_json: bool, **facts: Any) -> None:
     """The closing line of a command: a sentence for people, or its facts for programs."""
     print(json.dumps(facts, default=str) if as_json else sentence)
@@ -107,6 +116,9 @@ def verify(
     engine = create_engine(database_url(os.environ, settings.home, role="reader"), application_name="candlecast-verify")
     with engine.connect() as conn:
         report = verify_ledger(conn, model_name=model, interval=interval)
+    if report.n_chains == 0 and (model or interval):
+        asked = " ".join(filter(None, (model, interval)))
+        raise NoSuchChain(asked)
     if not as_json:
         for broken in report.breaks:
             print(broken)

@@ -69,7 +69,6 @@ class Run:
     items: list[Item] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
     verdict: RunStatus | None = None  # set by a job that has no items to judge it by
-    lease_lost: threading.Event = field(default_factory=threading.Event)
 
     def add(self, *items: Item) -> None:
         """Note what became of one or more instruments."""
@@ -193,7 +192,7 @@ def _keep(engine: Engine, run: Run, deadline_s: float, ended: threading.Event) -
             log.warning("%s: could not renew the lease (%s)", run.job, type(error).__name__)
             continue
         if not ours:
-            run.lease_lost.set()
+            log.warning("%s: the lease was taken over; what is still to be written will be refused", run.job)
             return
 
 

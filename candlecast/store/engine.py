@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy
+from psycopg.errors import InvalidSchemaName, UndefinedColumn, UndefinedFunction, UndefinedTable
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -18,6 +19,7 @@ from candlecast.store.embedded import EmbeddedPostgres, Role
 
 DRIVER: Final = "postgresql+psycopg"
 CONNECT_TIMEOUT_S: Final = 5
+LACKING: Final = (UndefinedTable, UndefinedColumn, UndefinedFunction, InvalidSchemaName)
 
 
 class BadDatabaseUrl(CandlecastError):
@@ -38,6 +40,19 @@ class DatabaseUnavailable(CandlecastError):
         super().__init__(
             f"the database {shown(url)} cannot be reached: {reason}; check that it runs and that DATABASE_URL is "
             "right (unset it to use the embedded one), then try again"
+        )
+        self.reason = reason
+
+
+class SchemaOutdated(CandlecastError):
+    """The database lacks a table, column or function that this code needs."""
+
+    exit_code = 78
+
+    def __init__(self, url: str | URL, reason: str) -> None:
+        super().__init__(
+            f"the database {shown(url)} lacks what this version needs ({reason}); run `candlecast db upgrade`, then "
+            "try again"
         )
         self.reason = reason
 
@@ -81,7 +96,8 @@ def shown(url: str | URL) -> str:
 def create_engine(
     url: str, *, application_name: str, pool_size: int = 2, max_overflow: int = 3, **options: Any
 ) -> Engine:
-    """An engine over psycopg 3; connection failures come out of it as `DatabaseUnavailable`.
+    """An engine over psycopg 3; connection failures come out of it as `DatabaseUnavailable`, and what a database that
+    was not migrated lacks as `SchemaOutdated`.
 
     A connection is tested before use and renewed after five minutes, so a restarted database is noticed
     between two transactions and not inside one.
@@ -108,6 +124,8 @@ def create_engine(
     @event.listens_for(engine, "handle_error")
     def name_the_database(failure: ExceptionContext) -> None:
         error = failure.sqlalchemy_exception
+        if isinstance(failure.original_exception, LACKING):
+            raise SchemaOutdated(address, reason(failure.original_exception)) from None
         if failure.is_pre_ping:  # the pool found a broken connection and is about to replace it
             return
         if isinstance(error, DBAPIError) and (failure.connection is None or failure.is_disconnect):

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sqlalchemy import Connection
 
 from candlecast.errors import CandlecastError
@@ -32,8 +32,6 @@ __all__ = [
 N_LEVELS: Final = 11
 NAMESPACE: Final = uuid.uuid5(uuid.NAMESPACE_URL, "candlecast/ml_predictions")
 ROWS_PER_STATEMENT: Final = 500  # bounds the memory of one statement: 10 MB at 120 steps
-
-Array = NDArray[Any]
 
 
 class BadForecast(CandlecastError):

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine
 
 from candlecast.clock import SCHEDULES
+from candlecast.store.embedded import EmbeddedPostgres
 from candlecast.store.instruments import read_instruments
 from tests.small_market import SLOT, Market
 
@@ -59,6 +60,24 @@ def test_a_database_that_is_not_there_is_named_without_its_password() -> None:
     assert done.returncode == 69
     assert "reader@127.0.0.1:1/candlecast cannot be reached" in done.stderr
     assert "canary" not in done.stderr + done.stdout
+
+
+@pytest.mark.parametrize("command", ["predict", "score", "verify", "replay --from 2025-06-01"])
+def test_a_database_without_the_schema_is_answered_with_the_command_that_makes_it(
+    postgres: EmbeddedPostgres, empty_database: str, command: str
+) -> None:
+    done = candlecast(*command.split(), DATABASE_URL=postgres.url(empty_database))
+
+    assert done.returncode == 78
+    assert "run `candlecast db upgrade`" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_verifying_a_chain_that_does_not_exist_is_no_success(market: Market, database_url: str) -> None:
+    done = candlecast("verify", "--model", "kronos-bsae", DATABASE_URL=database_url)
+
+    assert done.returncode == 64
+    assert "the ledger has no chain kronos-bsae" in done.stderr
 
 
 def test_a_bad_setting_is_named_before_anything_is_touched() -> None:
