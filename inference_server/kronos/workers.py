@@ -33,6 +33,7 @@ def _pool(size: int) -> ThreadPoolExecutor:
 
             def stand() -> None:
                 torch.set_num_threads(1)
+                torch.get_num_threads()  # the first look settles it; later it would find the caller's number
                 standing.wait()
 
             _pools[size] = ThreadPoolExecutor(size, "kronos", stand)
