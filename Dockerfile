@@ -12,7 +12,7 @@ COPY sql sql
 RUN useradd --create-home --uid 10001 candlecast
 
 FROM base AS inference
-RUN pip install -c constraints.txt ".[inference]"
+RUN pip install -c constraints.txt ".[inference,chronos]"
 USER candlecast
 EXPOSE 8200
 CMD ["python", "-m", "inference_server", "--host", "0.0.0.0", "--port", "8200"]

@@ -1,4 +1,4 @@
-"""The models of this server by name: the baseline always, Kronos where weights are named.
+"""The models of this server by name: the baseline always, Kronos and Chronos-2 where weights are named.
 
 Torch is imported with the first weights, so that a server without any starts in well under a second.
 """
@@ -68,7 +68,19 @@ def load_registry(settings: ServerSettings) -> Registry:
     forecasters: list[Forecaster] = [RandomWalk()]
     if settings.kronos_weights is not None:
         forecasters.append(_load_kronos(settings.kronos_weights, settings))
+    if settings.chronos2_weights is not None:
+        forecasters.append(_load_chronos2(settings.chronos2_weights, settings))
     return Registry(forecasters)
+
+
+def _load_chronos2(weights: str, settings: ServerSettings) -> Forecaster:
+    try:
+        from inference_server.chronos2 import Chronos2Forecaster
+    except ModuleNotFoundError as error:
+        raise CandlecastError(
+            f"Chronos-2 needs the package {error.name}; install it with pip install 'candlecast[chronos]'"
+        ) from error
+    return Chronos2Forecaster.load(weights, device=_device(settings))
 
 
 def _load_kronos(weights: str, settings: ServerSettings) -> Forecaster:
@@ -82,20 +94,36 @@ def _load_kronos(weights: str, settings: ServerSettings) -> Forecaster:
     elif not re.fullmatch(r"[\w.-]+/[\w.-]+", weights):
         raise CandlecastError(f"there is no folder {weights}, and it is no hub id such as owner/name either")
     try:
-        import torch
-
         from inference_server.kronos.forecaster import KronosForecaster
     except ModuleNotFoundError as error:
         raise CandlecastError(
             f"Kronos weights need the package {error.name}; install it with pip install 'candlecast[inference]'"
         ) from error
+    name = settings.kronos_name or name_for(weights)
+    return KronosForecaster.load(weights, name=name, max_context=settings.max_context, device=_device(settings))
+
+
+def _device(settings: ServerSettings) -> str:
+    """Where models are computed, with torch's threads set as asked for.
+
+    Raises
+    ------
+    CandlecastError : this machine has no such device.
+    """
+    import torch
+
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    name = settings.kronos_name or name_for(weights)
-    device = settings.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return KronosForecaster.load(weights, name=name, max_context=settings.max_context, device=device)
+    if settings.device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=settings.device)
+    except (RuntimeError, AssertionError) as error:  # torch raises either
+        reason = str(error).split("\n")[0]
+        raise CandlecastError(
+            f"the device {settings.device} cannot be used ({reason}); set cpu, cuda or auto"
+        ) from error
+    return settings.device
 
 
 def name_for(weights: str) -> str:

@@ -31,8 +31,13 @@ class ServerSettings:
     kronos_weights : folder with `tokenizer/` and `model/`, or a hub id; None serves the baseline only
     kronos_name : the name in rows and requests; by default made from the folder's or hub id's last part
     max_context : bars of lookback and horizon that the weights take, None asks the weights
+    chronos2_weights : folder with `config.json` and `model.safetensors`, or a hub id such as `amazon/chronos-2`;
+        None serves no chronos-2
     threads : of torch, 0 leaves torch's own choice
     queue_depth : requests that may wait behind the one at work
+    client_s : within which a client has to send its whole request, and to take each piece of the answer
+    canary_s : of rest after which the models are tried again; 0 never tries them, not even before they serve
+    results_mb : of answers kept for their Idempotency-Key
     """
 
     host: str = field(default="127.0.0.1", metadata={"env": "INFERENCE_HOST"})
@@ -46,8 +51,12 @@ class ServerSettings:
     queue_depth: int = field(default=2, metadata={"env": "INFERENCE_QUEUE_DEPTH", "range": (0, 1_000)})
     body_limit_mb: int = field(default=20, metadata={"env": "INFERENCE_BODY_LIMIT_MB", "range": (1, 1_024)})
     heartbeat_s: float = field(default=5.0, metadata={"env": "INFERENCE_HEARTBEAT_S", "range": (0.01, 10)})
-    drain_s: float = field(default=60.0, metadata={"env": "INFERENCE_DRAIN_S", "range": (0, 600)})
+    drain_s: float = field(default=55.0, metadata={"env": "INFERENCE_DRAIN_S", "range": (0, 600)})
     log_level: str = field(default="INFO", metadata={"env": "LOG_LEVEL", "choices": LOG_LEVELS})
+    chronos2_weights: str | None = field(default=None, metadata={"env": "CHRONOS2_WEIGHTS"})
+    client_s: float = field(default=60.0, metadata={"env": "INFERENCE_CLIENT_S", "range": (0.01, 3_600)})
+    canary_s: float = field(default=300.0, metadata={"env": "INFERENCE_CANARY_S", "range": (0, 86_400)})
+    results_mb: int = field(default=64, metadata={"env": "INFERENCE_RESULTS_MB", "range": (0, 10_000)})
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
@@ -58,6 +67,11 @@ class ServerSettings:
     def body_limit(self) -> int:
         """Bytes of the largest request body."""
         return self.body_limit_mb * 1_000_000
+
+    @property
+    def results_bytes(self) -> int:
+        """Bytes of answers kept for their Idempotency-Key."""
+        return self.results_mb * 1_000_000
 
     def check(self) -> None:
         """Raise `OpenToTheNetwork` for an address beyond this machine without a key."""

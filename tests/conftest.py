@@ -21,6 +21,7 @@ from candlecast.store import migrate
 from candlecast.store.embedded import EmbeddedPostgres, Role
 from candlecast.store.engine import create_engine
 from candlecast.store.postgres_binaries import EmbeddedUnavailable
+from tests.tiny_chronos2 import save_tiny_chronos2
 
 # How long an example takes is the machine's business; a test claims what comes out.
 # On a developer's machine every run tries other examples; in CI a change is judged by the same ones as the last.
@@ -104,6 +105,12 @@ def engine_as(postgres: EmbeddedPostgres, database_url: str) -> Iterator[Callabl
     yield make
     for engine in engines:
         engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def tiny_chronos2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a Chronos-2 of random weights."""
+    return save_tiny_chronos2(tmp_path_factory.mktemp("tiny-chronos2"))
 
 
 def run_sql(postgres: EmbeddedPostgres, statement: str, role: Role = "owner") -> None:

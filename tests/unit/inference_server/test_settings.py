@@ -28,13 +28,19 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "INFERENCE_HEARTBEAT_S": "0.5",
         "INFERENCE_DRAIN_S": "1.5",
         "LOG_LEVEL": "DEBUG",
+        "CHRONOS2_WEIGHTS": "folder-2",
+        "INFERENCE_CLIENT_S": "2.5",
+        "INFERENCE_CANARY_S": "60",
+        "INFERENCE_RESULTS_MB": "9",
     }
 
     settings = ServerSettings.from_env(env)
 
     assert {one.metadata["env"] for one in fields(ServerSettings)} == set(env)
-    assert settings == ServerSettings("::1", 0, "secret", "folder", "kronos-x", 2048, "cpu", 1, 0, 7, 0.5, 1.5, "DEBUG")
-    assert settings.body_limit == 7_000_000
+    assert settings == ServerSettings(
+        "::1", 0, "secret", "folder", "kronos-x", 2048, "cpu", 1, 0, 7, 0.5, 1.5, "DEBUG", "folder-2", 2.5, 60.0, 9
+    )
+    assert (settings.body_limit, settings.results_bytes) == (7_000_000, 9_000_000)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +62,7 @@ def test_a_number_that_is_none_or_out_of_range_names_its_variable(name: str, val
 
 
 def test_the_token_stays_out_of_the_repr() -> None:
-    assert "canary" not in repr(ServerSettings(token="canary"))
+    assert "k-7c1f" not in repr(ServerSettings(token="k-7c1f"))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
