@@ -9,6 +9,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
@@ -18,6 +19,7 @@ from torch.nn import functional
 from inference_server.kronos.attention import KeysValues, causal_attention, shared_attention
 from inference_server.kronos.config import CROSS_HEADS
 from inference_server.kronos.layers import NORM_EPS, Block
+from inference_server.kronos.products import Linear
 from inference_server.kronos.quantizer import code_of, ids_of
 from inference_server.kronos.rotary import unit_circle
 
@@ -48,6 +50,10 @@ class Remembered(Generic[Folded]):
             self._held = held  # one assignment: another thread sees the old pair or the new one
         return held[1]
 
+    def __reduce__(self) -> tuple[type["Remembered[Folded]"], tuple[Callable[..., Folded]]]:
+        # A copy makes its own: packed weights have no storage that could be copied.
+        return Remembered, (self._make,)
+
 
 def rms(x: Tensor, gain: Tensor | None = None) -> Tensor:
     return functional.rms_norm(x, x.shape[-1:], gain, NORM_EPS)
@@ -69,29 +75,26 @@ class Places:
 @dataclass(frozen=True, slots=True)
 class FoldedBlock:
     n_heads: int
-    qkv_weight: Tensor
-    qkv_bias: Tensor
-    out_weight: Tensor
-    out_bias: Tensor
-    gate_up: Tensor
-    down: Tensor
+    qkv: Linear
+    out: Linear
+    gate_up: Linear
+    down: Linear
 
     @classmethod
-    def of(cls, block: Block) -> "FoldedBlock":
+    def of(cls, block: Block, dtype: torch.dtype = torch.float32) -> "FoldedBlock":
         attention = block.self_attn
         d, n_heads = attention.q_proj.weight.shape[0], attention.n_heads
         h = d // n_heads
         pairs = torch.arange(d).view(n_heads, 2, h // 2).transpose(1, 2).flatten().to(attention.q_proj.weight.device)
         gain1, gain2 = block.norm1.weight, block.norm2.weight
         q, k, v = attention.q_proj, attention.k_proj, attention.v_proj
+        qkv_bias = torch.cat((q.bias[pairs] * h**-0.5, k.bias[pairs], v.bias))
         return cls(
             n_heads,
-            torch.cat((q.weight[pairs] * h**-0.5, k.weight[pairs], v.weight)) * gain1,
-            torch.cat((q.bias[pairs] * h**-0.5, k.bias[pairs], v.bias)),
-            attention.out_proj.weight.detach().clone(),
-            attention.out_proj.bias.detach().clone(),
-            torch.cat((block.ffn.w1.weight, block.ffn.w3.weight)) * gain2,
-            block.ffn.w2.weight.detach().t().contiguous(),
+            Linear(torch.cat((q.weight[pairs] * h**-0.5, k.weight[pairs], v.weight)) * gain1, qkv_bias, dtype),
+            Linear(attention.out_proj.weight, attention.out_proj.bias, dtype),
+            Linear(torch.cat((block.ffn.w1.weight, block.ffn.w3.weight)) * gain2, None, dtype),
+            Linear(block.ffn.w2.weight, None, dtype),
         )
 
     def run(
@@ -99,49 +102,66 @@ class FoldedBlock:
         x: Tensor,
         places: Places,
         own: KeysValues,
-        at: int = 0,
+        at: int | Tensor = 0,
         prefix: KeysValues | None = None,
         padding: Tensor | None = None,
+        unseen: Tensor | None = None,
     ) -> None:
-        """Send the tokens `x` [B·S·n, d] through the block, in place; their keys and values go to `own` from `at`."""
-        B, S, n, turn = places.B, places.S, places.n, places.turn
-        h = x.shape[1] // self.n_heads
-        qkv = functional.linear(rms(x), self.qkv_weight, self.qkv_bias).view(B, S, n, 3, self.n_heads, h)
-        q = x.new_empty(B, self.n_heads, S, n, h)
-        torch.mul(_pairs(qkv[:, :, :, 0]).permute(0, 3, 1, 2, 4), turn, out=_pairs(q))
-        self._keep(qkv[:, :, :, 1:], turn, own, at)
-        mixed = causal_attention(q, own) if prefix is None else shared_attention(q, own, at + n, prefix, padding)
+        """Send the tokens `x` [B·S·n, d] through the block, in place; their keys and values go to `own` from `at`.
+
+        A tensor `at` [1] keeps every shape the same from bar to bar, and then `unseen` masks the slots still empty.
+        """
+        queries = self._keep_and_ask(x, places, own, at)
+        if prefix is None:
+            mixed = causal_attention(queries, own)
+        else:
+            n_own = at + places.n if isinstance(at, int) else own.keys.shape[3]
+            mixed = shared_attention(queries, own, n_own, prefix, padding, unseen)
         self._finish(x, mixed)
 
     def keep_only(self, x: Tensor, places: Places, own: KeysValues) -> None:
         """Keys and values of `x` for others to look at; the tokens themselves go no further."""
-        d, h = x.shape[1], x.shape[1] // self.n_heads
-        kv = functional.linear(rms(x), self.qkv_weight[d:], self.qkv_bias[d:])
-        self._keep(kv.view(places.B, places.S, places.n, 2, self.n_heads, h), places.turn, own, 0)
+        self._keep_and_ask(x, places, own, 0)
 
     def look_back(self, x: Tensor, turn: Tensor, kept: KeysValues, padding: Tensor | None) -> None:
         """One token per series, `x` [B, d], whose own key is among the `kept` ones already; in place."""
-        d, h = x.shape[1], x.shape[1] // self.n_heads
-        q = functional.linear(rms(x), self.qkv_weight[:d], self.qkv_bias[:d]).view(-1, 1, 1, self.n_heads, h)
-        turned = x.new_empty(len(x), self.n_heads, 1, 1, h)
-        torch.mul(_pairs(q).permute(0, 3, 1, 2, 4), turn, out=_pairs(turned))
-        self._finish(x, shared_attention(turned, kept, 0, kept, padding))
+        q = self.qkv(rms(x)).view(len(x), 1, 1, 3, self.n_heads, -1)[:, :, :, 0]
+        self._finish(x, shared_attention(_turned(q, turn, kept.keys.dtype), kept, 0, kept, padding))
 
-    def _keep(self, kv: Tensor, turn: Tensor, own: KeysValues, at: int) -> None:
-        n = kv.shape[2]
-        torch.mul(_pairs(kv[:, :, :, 0]).permute(0, 3, 1, 2, 4), turn, out=_pairs(own.keys)[:, :, :, at : at + n])
-        own.values[:, :, :, at : at + n] = kv[:, :, :, 1].permute(0, 3, 1, 2, 4)
+    def _keep_and_ask(self, x: Tensor, places: Places, own: KeysValues, at: int | Tensor) -> Tensor:
+        """Store the keys and values of `x`; its queries [B, H, S, n, h]."""
+        qkv = self.qkv(rms(x)).view(places.B, places.S, places.n, 3, self.n_heads, -1)
+        q, k, v = qkv.unbind(3)
+        values = v.permute(0, 3, 1, 2, 4)
+        if isinstance(at, Tensor):
+            own.keys.index_copy_(3, at, _turned(k, places.turn, own.keys.dtype))
+            own.values.index_copy_(3, at, values.to(own.values.dtype))
+        else:
+            slots = slice(at, at + places.n)
+            if own.keys.dtype == torch.float32:
+                torch.mul(_pairs(k).permute(0, 3, 1, 2, 4), places.turn, out=_pairs(own.keys)[:, :, :, slots])
+            else:
+                own.keys[:, :, :, slots] = _turned(k, places.turn, own.keys.dtype)
+            own.values[:, :, :, slots] = values
+        return _turned(q, places.turn, own.keys.dtype)
 
     def _finish(self, x: Tensor, mixed: Tensor) -> None:
-        x += functional.linear(mixed.permute(0, 2, 3, 1, 4).reshape(x.shape), self.out_weight, self.out_bias)
-        gate_up = functional.linear(rms(x), self.gate_up)
-        gate, up = gate_up.chunk(2, 1)
-        x.addmm_(functional.silu(gate, inplace=True).mul_(up), self.down)
+        x += self.out(mixed.permute(0, 2, 3, 1, 4).reshape(x.shape))
+        gate, up = self.gate_up(rms(x)).chunk(2, 1)
+        x += self.down(functional.silu(gate, inplace=True) * up)
 
 
 def _pairs(heads: Tensor) -> Tensor:
     """[..., h] as complex numbers [..., h/2]."""
     return torch.view_as_complex(heads.view(*heads.shape[:-1], -1, 2))
+
+
+def _turned(heads: Tensor, turn: Tensor, dtype: torch.dtype) -> Tensor:
+    """[B, H, S, n, h] in `dtype` of float32 heads [B, S, n, H, h], each turned by its position's angles."""
+    B, S, n, H, h = heads.shape
+    turned = heads.new_empty(B, H, S, n, h)
+    torch.mul(_pairs(heads).permute(0, 3, 1, 2, 4), turn, out=_pairs(turned))
+    return turned.to(dtype)
 
 
 def padding_of(lengths: list[int], n: int, like: Tensor) -> Tensor | None:
@@ -163,33 +183,35 @@ def turns_from(lengths: list[int], n: int, head_width: int, device: torch.device
 
 @dataclass(frozen=True, slots=True)
 class FoldedTokenizer:
+    d_in: int
     s1_bits: int
     head_width: int
-    embed: tuple[Tensor, Tensor]
+    embed: Linear
     encoder: tuple[FoldedBlock, ...]
-    quant_embed: tuple[Tensor, Tensor]
+    quant_embed: Linear
     coarse_table: Tensor
     fine_table: Tensor
     decoder: tuple[FoldedBlock, ...]
-    head: tuple[Tensor, Tensor]
+    head: Linear
 
     @classmethod
     def of(cls, module: "KronosTokenizer") -> "FoldedTokenizer":
         config = module.config
-        weight, bias = _both(module.post_quant_embed)
+        weight, bias = module.post_quant_embed.weight, module.post_quant_embed.bias
         s1, s2 = (torch.arange(1 << bits, device=weight.device) for bits in (config.s1_bits, config.s2_bits))
         coarse = code_of(s1, torch.zeros_like(s1), config.s1_bits, config.s2_bits)[:, : config.s1_bits]
         fine = code_of(torch.zeros_like(s2), s2, config.s1_bits, config.s2_bits)[:, config.s1_bits :]
         return cls(
+            config.d_in,
             config.s1_bits,
             config.d_model // config.n_heads,
-            _both(module.embed),
+            _linear(module.embed),
             tuple(FoldedBlock.of(block) for block in module.encoder),  # type: ignore[arg-type]
-            _both(module.quant_embed),
+            _linear(module.quant_embed),
             coarse @ weight[:, : config.s1_bits].t() + bias,
             fine @ weight[:, config.s1_bits :].t(),
             tuple(FoldedBlock.of(block) for block in module.decoder),  # type: ignore[arg-type]
-            _both(module.head),
+            _linear(module.head),
         )
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -197,24 +219,24 @@ class FoldedTokenizer:
         B, n, _ = x.shape
         ids = x.new_empty(2, B, n, dtype=torch.int64)
         for start, stop in chunks(B, n):
-            hidden = functional.linear(x[start:stop].reshape(-1, x.shape[2]), *self.embed)
+            hidden = self.embed(x[start:stop].reshape(-1, x.shape[2]))
             places = Places(stop - start, 1, n, unit_circle(n, self.head_width, x.device))
             for block in self.encoder:
                 block.run(hidden, places, self._room(places, block, hidden))
-            s1, s2 = ids_of(functional.linear(hidden, *self.quant_embed), self.s1_bits)
+            s1, s2 = ids_of(self.quant_embed(hidden), self.s1_bits)
             ids[0, start:stop], ids[1, start:stop] = s1.view(-1, n), s2.view(-1, n)
         return ids[0], ids[1]
 
     def decode(self, s1: Tensor, s2: Tensor) -> Tensor:
         """Bars [B, n, 6] of ids [B, n]."""
         B, n = s1.shape
-        bars = self.head[0].new_empty(B, n, len(self.head[1]))
+        bars = self.coarse_table.new_empty(B, n, self.d_in)
         for start, stop in chunks(B, n):
             hidden = self._embed(s1[start:stop], s2[start:stop])
             places = Places(stop - start, 1, n, unit_circle(n, self.head_width, s1.device))
             for block in self.decoder:
                 block.run(hidden, places, self._room(places, block, hidden))
-            bars[start:stop] = functional.linear(hidden, *self.head).view(-1, n, bars.shape[2])
+            bars[start:stop] = self.head(hidden).view(-1, n, bars.shape[2])
         return bars
 
     def decode_paths(
@@ -225,8 +247,8 @@ class FoldedTokenizer:
         The past is decoded once per series; its last block only as far as others need it. `past` is padded on
         the right where `lengths` differ, and must not be empty.
         """
-        (B, S, P), d_in = drawn[0].shape, len(self.head[1])
-        bars, last = self.head[0].new_empty(B, S, P, d_in), self.head[0].new_empty(B, d_in)
+        (B, S, P), d_in = drawn[0].shape, self.d_in
+        bars, last = self.coarse_table.new_empty(B, S, P, d_in), self.coarse_table.new_empty(B, d_in)
         for start, stop in chunks(B, max(past[0].shape[1], S * P)):
             some = slice(start, stop)
             kept, last[some] = self._decode_past(past[0][some], past[1][some], lengths[some])
@@ -237,7 +259,7 @@ class FoldedTokenizer:
                 places = Places(stop - start, end - first, P, turn[..., :P, :])
                 for block, prefix in zip(self.decoder, kept, strict=True):
                     block.run(hidden, places, self._room(places, block, hidden), 0, prefix if n else None, padding)
-                bars[some, first:end] = functional.linear(hidden, *self.head).view(places.B, places.S, P, d_in)
+                bars[some, first:end] = self.head(hidden).view(places.B, places.S, P, d_in)
         return bars, last
 
     def _decode_past(self, s1: Tensor, s2: Tensor, lengths: list[int]) -> tuple[list[KeysValues], Tensor]:
@@ -254,13 +276,14 @@ class FoldedTokenizer:
             kept.append(self._room(places, block, hidden))
             block.keep_only(hidden, places, kept[-1])
             block.look_back(last, circle[ends][:, None, None, None], kept[-1], padding_of(lengths, n, hidden))
-        return kept, functional.linear(last, *self.head)
+        return kept, self.head(last)
 
     def _embed(self, s1: Tensor, s2: Tensor) -> Tensor:
         return self.coarse_table[s1.flatten()] + self.fine_table[s2.flatten()]
 
     def _room(self, places: Places, block: FoldedBlock, like: Tensor) -> KeysValues:
-        return KeysValues.empty((places.B, block.n_heads, places.S, places.n, self.head_width), like)
+        shape = (places.B, block.n_heads, places.S, places.n, self.head_width)
+        return KeysValues.empty(shape, like.device, like.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,33 +297,34 @@ class FoldedPredictor:
     time_tables: tuple[Tensor, ...]
     blocks: tuple[FoldedBlock, ...]
     norm: Tensor
-    s1_head: tuple[Tensor, Tensor]
+    s1_head: Linear
     query_table: Tensor
-    cross_kv: tuple[Tensor, Tensor]
-    cross_out: tuple[Tensor, Tensor]
-    s2_head: tuple[Tensor, Tensor]
+    cross_kv: Linear
+    cross_out: Linear
+    s2_head: Linear
+    dtype: torch.dtype
+    """Of the weights in products, and of keys and values; tables, norms and the stream between blocks are float32."""
 
     @classmethod
-    def of(cls, module: "Kronos") -> "FoldedPredictor":
+    def of(cls, module: "Kronos", dtype: torch.dtype = torch.float32) -> "FoldedPredictor":
         config, embedding, cross = module.config, module.embedding, module.dep_layer.cross_attn
         d, scale = config.d_model, config.d_model**0.5
-        fusion, fusion_bias = _both(embedding.fusion_proj)
-        query_weight, query_bias = _both(cross.q_proj)
-        (k_weight, k_bias), (v_weight, v_bias) = _both(cross.k_proj), _both(cross.v_proj)
-        s2_weight, s2_bias = _both(module.head.proj_s2)
+        fusion, query, k, v = embedding.fusion_proj, cross.q_proj, cross.k_proj, cross.v_proj
+        s2 = module.head.proj_s2
         return cls(
             d,
             config.n_heads,
-            scale * embedding.emb_s1.weight @ fusion[:, :d].t(),
-            scale * embedding.emb_s2.weight @ fusion[:, d:].t() + fusion_bias,
+            scale * embedding.emb_s1.weight @ fusion.weight[:, :d].t(),
+            scale * embedding.emb_s2.weight @ fusion.weight[:, d:].t() + fusion.bias,
             tuple(table.detach().clone() for table in module.time_emb.parameters()),
-            tuple(FoldedBlock.of(block) for block in module.transformer),  # type: ignore[arg-type]
+            tuple(FoldedBlock.of(block, dtype) for block in module.transformer),  # type: ignore[arg-type]
             module.norm.weight.detach().clone(),
-            _both(module.head.proj_s1),
-            (embedding.emb_s1.weight @ query_weight.t() + query_bias) * (d // CROSS_HEADS) ** -0.5,
-            (torch.cat((k_weight, v_weight)), torch.cat((k_bias, v_bias))),
-            _both(cross.out_proj),
-            (s2_weight * module.dep_layer.norm.weight, s2_bias),
+            _linear(module.head.proj_s1, dtype),
+            ((embedding.emb_s1.weight @ query.weight.t() + query.bias) * (d // CROSS_HEADS) ** -0.5).to(dtype),
+            Linear(torch.cat((k.weight, v.weight)), torch.cat((k.bias, v.bias)), dtype),
+            _linear(cross.out_proj, dtype),
+            Linear(s2.weight * module.dep_layer.norm.weight, s2.bias, dtype),
+            dtype,
         )
 
     @property
@@ -323,11 +347,16 @@ class FoldedPredictor:
         return (self.s1_table[s1.flatten()] + self.s2_table[s2.flatten()]).add_(time.reshape(-1, self.d_model))
 
 
-def _both(linear: nn.Linear) -> tuple[Tensor, Tensor]:
-    return linear.weight.detach().clone(), linear.bias.detach().clone()
+def _linear(layer: nn.Linear, dtype: torch.dtype = torch.float32) -> Linear:
+    return Linear(layer.weight, layer.bias, dtype)
 
 
 def chunks(n_items: int, tokens_each: int) -> list[tuple[int, int]]:
-    """Ranges of items that hold about `CHUNK_TOKENS` tokens, one item at least."""
-    size = max(1, CHUNK_TOKENS // max(1, tokens_each))
-    return [(start, min(start + size, n_items)) for start in range(0, n_items, size)]
+    """Even ranges of items that hold at most `CHUNK_TOKENS` tokens, one item at least."""
+    return even_parts(n_items, max(1, CHUNK_TOKENS // max(1, tokens_each)))
+
+
+def even_parts(n_items: int, most: int) -> list[tuple[int, int]]:
+    """As few ranges of at most `most` items as there have to be, none more than one item longer than another."""
+    n_parts = -(-n_items // most)
+    return list(pairwise(n_items * i // n_parts for i in range(n_parts + 1))) if n_parts else []

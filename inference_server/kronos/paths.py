@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from inference_server.kronos.attention import KeysValues, shared_attention
 from inference_server.kronos.config import CROSS_HEADS
@@ -36,8 +35,7 @@ def prefill(model: FoldedPredictor, s1: Tensor, s2: Tensor, time: Tensor, length
     """
     B, n = s1.shape
     d, like = model.d_model, model.norm
-    kept = tuple(KeysValues.empty((B, model.n_heads, 1, n, model.head_width), like) for _ in model.blocks)
-    cross = KeysValues.empty((B, CROSS_HEADS, 1, n, d // CROSS_HEADS), like)
+    kept, cross = _rooms(model, B, 1, n)
     if n == 0:
         return Prefix(lengths, kept, cross, None, None)
     last = like.new_empty(B, d)
@@ -60,11 +58,7 @@ class Paths:
     def __init__(self, model: FoldedPredictor, prefix: Prefix, n_paths: int, capacity: int) -> None:
         self._model, self._prefix, self._S = model, prefix, n_paths
         self._B = len(prefix.lengths)
-        shape = (self._B, model.n_heads, n_paths, capacity, model.head_width)
-        self._blocks = tuple(KeysValues.empty(shape, model.norm) for _ in model.blocks)
-        self._cross = KeysValues.empty(
-            (self._B, CROSS_HEADS, n_paths, capacity, model.d_model // CROSS_HEADS), model.norm
-        )
+        self._blocks, self._cross = _rooms(model, self._B, n_paths, capacity)
         self._turns = turns_from(prefix.lengths, capacity, model.head_width, model.device) if capacity else None
         self._n = 0
         self._context: Tensor | None = None
@@ -92,8 +86,8 @@ class Paths:
         """[R, V1] for the next bar of every path; equal for the paths of a series that have drawn nothing."""
         if self._context is None:
             assert self._prefix.last is not None
-            return functional.linear(self._prefix.last, *self._model.s1_head).repeat_interleave(self._S, 0)
-        return functional.linear(self._context, *self._model.s1_head)
+            return self._model.s1_head(self._prefix.last).repeat_interleave(self._S, 0)
+        return self._model.s1_head(self._context)
 
     def s2_logits(self, s1: Tensor) -> Tensor:
         """[R, V2] for the next bar, given its s1 [R]: unrotated, over every bar of the window."""
@@ -104,14 +98,21 @@ class Paths:
             context = prefix.last.repeat_interleave(self._S, 0)
         query = model.query_table[s1].view(self._B, self._S, CROSS_HEADS, 1, -1).transpose(1, 2).contiguous()
         found = shared_attention(query, self._cross, self._n, prefix.cross, prefix.padding)
-        found = functional.linear(found.transpose(1, 2).reshape(context.shape), *model.cross_out)
-        return functional.linear(rms(found.add_(context)), *model.s2_head)
+        found = model.cross_out(found.transpose(1, 2).reshape(context.shape))
+        return model.s2_head(rms(found + context))
+
+
+def _rooms(model: FoldedPredictor, B: int, S: int, n: int) -> tuple[tuple[KeysValues, ...], KeysValues]:
+    """Room for n bars of S paths in every block and in the cross layer."""
+    of_block, of_cross = ((B, n_heads, S, n, model.d_model // n_heads) for n_heads in (model.n_heads, CROSS_HEADS))
+    blocks = tuple(KeysValues.empty(of_block, model.device, model.dtype) for _ in model.blocks)
+    return blocks, KeysValues.empty(of_cross, model.device, model.dtype)
 
 
 def _keep_cross(
     model: FoldedPredictor, context: Tensor, shape: tuple[int, int, int], room: KeysValues, at: int
 ) -> None:
     B, S, n = shape
-    kv = functional.linear(context, *model.cross_kv).view(B, S, n, 2, CROSS_HEADS, -1)
+    kv = model.cross_kv(context).view(B, S, n, 2, CROSS_HEADS, -1)
     room.keys[:, :, :, at : at + n] = kv[:, :, :, 0].permute(0, 3, 1, 2, 4)
     room.values[:, :, :, at : at + n] = kv[:, :, :, 1].permute(0, 3, 1, 2, 4)
