@@ -1,4 +1,7 @@
-"""`python -m inference_server`: load the models, listen, drain on SIGTERM, leave with 0."""
+"""`python -m inference_server`: load the models, try them, listen, drain on SIGTERM, leave with 0.
+
+A device that is lost ends the process with 70, so that a supervisor starts another.
+"""
 
 import argparse
 import asyncio
@@ -8,18 +11,23 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import NoReturn
 
 import uvicorn
 
 from candlecast.errors import CandlecastError
-from inference_server.app import Service, create_app
-from inference_server.registry import load_registry
+from inference_server.app import create_app
+from inference_server.device_errors import DeviceLost
+from inference_server.registry import Registry, load_registry
+from inference_server.service import Service
 from inference_server.settings import ServerSettings
 
 log = logging.getLogger("inference_server")
+
+LAST_WORDS_S = 2  # for the ends of answers to reach their clients, when nothing else is waited for
 
 
 class DrainingServer(uvicorn.Server):
@@ -29,10 +37,11 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._service, self._port_file = service, port_file
         self._drain: asyncio.Task[None] | None = None
+        self._on_loss: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """First SIGTERM or SIGINT: drain; second: stop all work at the next step."""
+        """First SIGTERM or SIGINT: drain; second: stop all work, and wait for none."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
@@ -40,6 +49,9 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        self._on_loss = asyncio.get_running_loop().create_task(self._exit_once_lost())
+        if self._service.lost.is_set():
+            return  # by a trial: nobody is told of a server that cannot serve
         host, port = (sockets or [])[0].getsockname()[:2]
         if self._port_file is not None:
             # Whoever waits for the file finds it whole.
@@ -50,30 +62,50 @@ class DrainingServer(uvicorn.Server):
         print(f"serving {names} on http://{host if ':' not in host else f'[{host}]'}:{port}", flush=True)
 
     def _on_signal(self) -> None:
+        loop = asyncio.get_running_loop()
         if self._drain is None:
             log.info("draining: finishing %d requests, taking no new ones", len(self._service.at_work))
-            self._drain = asyncio.get_running_loop().create_task(self._drain_and_exit())
+            self._drain = loop.create_task(self._drain_and_exit())
         else:
+            self._drain.cancel()
             self._service.give_up()
+            self._leave_soon()
 
     async def _drain_and_exit(self) -> None:
         await self._service.drain()
         self.should_exit = True
 
+    async def _exit_once_lost(self) -> None:
+        await self._service.lost.wait()
+        self._leave_soon()
 
-def main(arguments: Sequence[str], env: Mapping[str, str]) -> int:
-    """Serve until told to stop; 0 after a drain, else the exit code of the error, told in one sentence."""
+    def _leave_soon(self) -> None:
+        """Shut down without waiting for work: a model that does not stop, or a client that does not read."""
+        self.config.timeout_graceful_shutdown = LAST_WORDS_S
+        self.should_exit = True
+
+
+def main(
+    arguments: Sequence[str], env: Mapping[str, str], load: Callable[[ServerSettings], Registry] = load_registry
+) -> int:
+    """Serve until told to stop; 0 after a drain, else the exit code of the error, told in one sentence.
+
+    load : makes the models that the settings ask for
+    """
     try:
         settings, port_file = _options(arguments, env)
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         settings.check()
         listener = _listen(settings.host, settings.port)
         with listener:
-            app = create_app(settings, load_registry(settings))
+            app = create_app(settings, load(settings))
+            service: Service = app.state.service
             config = uvicorn.Config(
                 app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=5
             )
-            DrainingServer(config, app.state.service, port_file).run(sockets=[listener])
+            DrainingServer(config, service, port_file).run(sockets=[listener])
+            if isinstance(service.scheduler.closed, DeviceLost):
+                raise service.scheduler.closed
     except CandlecastError as error:
         print(f"inference server: {error}", file=sys.stderr)
         return error.exit_code
@@ -99,7 +131,7 @@ def _options(arguments: Sequence[str], env: Mapping[str, str]) -> tuple[ServerSe
     """Settings from the environment, overruled by the command line; both pass the same checks."""
     parser = argparse.ArgumentParser(
         prog="python -m inference_server",
-        description="Serve forecasts over HTTP: baseline-rw always, Kronos where weights are named. "
+        description="Serve forecasts over HTTP: baseline-rw always, Kronos and Chronos-2 where weights are named. "
         "Each option overrules the variable of the environment beside it.",
     )
     for option, setting, text in _OPTIONS:
@@ -119,6 +151,7 @@ _OPTIONS = (
     ("--kronos-weights", "kronos_weights", "folder with tokenizer/ and model/, or a hub id"),
     ("--kronos-name", "kronos_name", "name in rows and requests; by default made from the weights'"),
     ("--max-context", "max_context", "bars of lookback and horizon together, at most"),
+    ("--chronos2-weights", "chronos2_weights", "folder with config.json and model.safetensors, or a hub id"),
     ("--device", "device", "cpu, cuda or auto"),
     ("--threads", "threads", "of torch; 0 leaves its own choice"),
     ("--queue-depth", "queue_depth", "requests that may wait behind the one at work"),
@@ -126,5 +159,13 @@ _OPTIONS = (
 )
 
 
+def leave(code: int) -> NoReturn:
+    """End the process now: a model in the middle of a step, or a lost device, must not hold or crash its end."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    leave(main(sys.argv[1:], os.environ))

@@ -6,7 +6,19 @@ from http import HTTPStatus
 import orjson
 from starlette.responses import Response
 
+from candlecast.errors import CandlecastError
 from candlecast.wire import PROBLEM
+
+
+class BadRequest(CandlecastError):
+    """A header or body that cannot be used, with the status that says which way.
+
+    close : whether the connection ends with the answer, because the rest of the request is not read
+    """
+
+    def __init__(self, status: int, message: str, *, close: bool = False) -> None:
+        super().__init__(message)
+        self.status, self.headers = status, {"connection": "close"} if close else None
 
 
 def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from candlecast.forecasts import Forecast, Forecaster, Result, Series, forecast_fault, refuse
 from candlecast.wire import BadItem, PredictRequest
+from inference_server.device_errors import is_out_of_memory, lost_device
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,8 @@ def answers(
 
     One series that the model fails on, or that gives a fan nobody may issue, becomes a refusal. When memory
     runs out the rest is asked for in pieces of half the size, first inside the model where it can do that
-    (`halve`), then by fewer series at a time; results do not depend on either.
+    (`halve`), then by fewer series at a time; results do not depend on either. An error that means that the
+    device is lost is raised: no other series will fare better.
     """
     good: list[tuple[int, Series]] = []
     for index, item in enumerate(request.items):
@@ -82,12 +84,14 @@ def answers(
                 yield answer
                 n_done += 1
         except Exception as error:
+            if lost_device(error):
+                raise
             failure = error
         good = good[n_done:]
         if n_done == len(batch) or cancel():
             continue
         index, series = good[0]
-        if failure is not None and _is_out_of_memory(failure):
+        if failure is not None and is_out_of_memory(failure):
             on_oom()
             failure.__traceback__ = None  # its frames still hold what did not fit
             _free()
@@ -127,15 +131,6 @@ def _checked(series: Series, result: Result, horizon: int) -> Result:
     if isinstance(result, Forecast) and (fault := forecast_fault(result, horizon)) is not None:
         return refuse(series, "bad_forecast", f"the model's forecast cannot be issued, {fault}")
     return result
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Python's own, torch's OutOfMemoryError, and the RuntimeError of torch's allocator on the CPU."""
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error))
-    )
 
 
 def _halve(forecaster: Forecaster) -> bool:

@@ -22,10 +22,14 @@ class QueueFull(CandlecastError):
         self.retry_after_s = retry_after_s
 
 
-class Draining(CandlecastError):
-    """The server is on its way down and takes nothing new."""
+class Closed(CandlecastError):
+    """Nothing new is taken, whoever asks."""
 
     retry_after_s = 10
+
+
+class Draining(Closed):
+    """The server is on its way down."""
 
     def __init__(self) -> None:
         super().__init__(f"this server is shutting down; come back in {self.retry_after_s} s")
@@ -35,11 +39,12 @@ class Scheduler:
     """Hands out places and turns, first come first served.
 
     depth : requests that may wait behind the one at work
+    closed : why nothing new is taken, None while something is
     """
 
     def __init__(self, depth: int) -> None:
         self.depth = depth
-        self.draining = False
+        self.closed: Closed | None = None
         self.service_s = FIRST_GUESS_S
         self._turn = asyncio.Semaphore(1)
         self._taken = 0
@@ -56,10 +61,14 @@ class Scheduler:
         """Whether somebody has a place."""
         return self._taken > 0
 
+    def check_open(self) -> None:
+        """Raise `Closed` when nothing new is taken."""
+        if self.closed is not None:
+            raise self.closed.with_traceback(None)  # raised many times, it would collect every traceback
+
     def check(self) -> None:
         """Raise what `admit` would raise, before anything is spent on the request."""
-        if self.draining:
-            raise Draining
+        self.check_open()
         if self._taken > self.depth:
             raise QueueFull(self.depth, max(1, math.ceil(self.service_s * self._taken)))
 
@@ -68,7 +77,7 @@ class Scheduler:
 
         Raises
         ------
-        QueueFull, Draining : there is none; both carry `retry_after_s`.
+        QueueFull, Closed : there is none; both carry `retry_after_s`.
         """
         self.check()
         self._taken += 1

@@ -15,8 +15,9 @@ import uvicorn
 from candlecast.baselines import RandomWalk
 from candlecast.forecasts import LEVELS, Forecast, Forecaster, ModelInfo, Result, Series, never
 from candlecast.wire import PredictRequest, encode_request
-from inference_server.app import Service, create_app
+from inference_server.app import create_app
 from inference_server.registry import Registry
+from inference_server.service import Service
 from inference_server.settings import ServerSettings
 
 PATIENCE_S = 20.0  # how long a test waits for what has to happen; never how long it should take
@@ -71,11 +72,11 @@ def gated() -> Iterator[GatedModel]:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Served]]:
-    """Start a server with the baseline and the given models; settings by keyword."""
+    """Start a server with the baseline and the given models; settings by keyword, trials only where asked for."""
     with contextlib.ExitStack() as stack:
 
         def start(*models: Forecaster, **settings: Any) -> Served:
-            return stack.enter_context(_server(models, ServerSettings(port=0, **settings)))
+            return stack.enter_context(_server(models, ServerSettings(port=0, **{"canary_s": 0, **settings})))
 
         yield start
 

@@ -1,8 +1,7 @@
 """The server's promises, each over a real connection."""
 
-import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,49 +12,8 @@ import pytest
 
 from candlecast.baselines import RandomWalk
 from candlecast.forecasts import Forecast, ModelInfo, Result, Series
-
-JSON = {"content-type": "application/json"}
-LINES = JSON | {"accept": "application/x-ndjson"}
-PATIENCE_S = 20.0
-
-
-def lines_of(response: httpx.Response) -> list[dict[str, Any]]:
-    assert response.status_code == 200, response.text
-    assert response.content.endswith(b"\n")
-    return [orjson.loads(line) for line in response.content.splitlines()]
-
-
-def items_of(lines: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [line for line in lines if line["type"] == "item"]
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(int(PATIENCE_S / 0.005)):
-        if condition():
-            return
-        pause.wait(0.005)
-    pytest.fail("what had to happen did not")
-
-
-class Caller:
-    """A client that sends its request, reads nothing, and may hang up at any time."""
-
-    def __init__(self, url: str, body: bytes, headers: dict[str, str]) -> None:
-        address = httpx.URL(url)
-        self._socket = socket.create_connection((address.host, address.port or 80))
-        fields = {**headers, "host": "test", "content-length": str(len(body))}
-        head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-        self._socket.sendall(f"POST /predict HTTP/1.1\r\n{head}\r\n".encode() + body)
-
-    def hang_up(self) -> None:
-        self._socket.close()
-
-
-def metric(url: str, name: str) -> float:
-    page = httpx.get(f"{url}/metrics").text
-    return float(next(line for line in page.splitlines() if line.startswith(name + " ")).split()[-1])
-
+from inference_server.scheduler import Draining
+from tests.integration.inference.talk import JSON, LINES, PATIENCE_S, Caller, items_of, lines_of, metric, wait_for
 
 # -- numbers -----------------------------------------------------------------------------------------
 
@@ -343,7 +301,7 @@ def test_a_deadline_that_passes_at_work_stops_it_at_the_next_step(
 
     lines = lines_of(httpx.post(f"{serve(gated).url}/predict", content=body, headers=LINES | {"x-deadline-ms": "200"}))
 
-    assert gated.cancelled.is_set()
+    assert gated.cancelled.wait(PATIENCE_S)
     assert lines[-1]["reason"] == "deadline"
 
 
@@ -404,7 +362,7 @@ def test_a_draining_server_finishes_what_it_admitted_and_refuses_what_is_new(
     with ThreadPoolExecutor(1) as pool:
         admitted = pool.submit(httpx.post, f"{served.url}/predict", content=body, headers=JSON, timeout=PATIENCE_S)
         assert gated.started.wait(PATIENCE_S)
-        served.service.scheduler.draining = True
+        served.service.scheduler.closed = Draining()
 
         refused = httpx.post(f"{served.url}/predict", content=body, headers=LINES)
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")

@@ -86,7 +86,7 @@ async def test_a_place_given_up_while_waiting_does_not_block_the_next() -> None:
 
 def test_a_draining_scheduler_admits_nobody() -> None:
     scheduler = Scheduler(depth=2)
-    scheduler.draining = True
+    scheduler.closed = Draining()
 
     with pytest.raises(Draining, match="shutting down"):
         scheduler.admit()
