@@ -54,7 +54,7 @@ engine = create_engine(sys.argv[1], application_name="bench")
 slot = datetime.fromisoformat(sys.argv[2])
 begun = time.perf_counter()
 request = Request("1h", slot, BASELINE, 120, 392, 100, replay=True)
-report = predict(engine, request, client=None, run=None, deadline_s=60)
+report = predict(engine, request, forecaster=None, run=None, deadline_s=60)
 ended = time.perf_counter()
 print(json.dumps({"imports": imported - began, "run": ended - begun, "read": report.seconds["read"],
                   "model": spent, "rows": report.n_written}))

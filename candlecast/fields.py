@@ -14,7 +14,9 @@ LATEST: Final = 1 << 36  # epoch seconds, the year 4147; later ones are millisec
 
 
 class MessageError(CandlecastError):
-    """A message that cannot be read; `kind` is "syntax" where it is not JSON at all, else "content"."""
+    """A message that cannot be read; `kind` is "syntax" where it is not JSON at all, "version" where it is of another
+    version of the protocol, else "content".
+    """
 
     def __init__(self, message: str, *, kind: str = "content") -> None:
         super().__init__(message)

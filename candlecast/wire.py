@@ -6,6 +6,9 @@ was cut. Numbers survive the trip bit for bit: every float is written with the d
 
 Nothing from the other side is trusted. A request whose envelope is wrong is refused whole; an item that is wrong
 becomes a `BadItem` and leaves the others alone; an answer is held against the series that it claims to be about.
+
+Messages have a version, `PROTOCOL`. A field that one side does not know is left unread, so that fields can be added
+without a new version; a message of another version is refused with a sentence by whoever reads it.
 """
 
 import re
@@ -45,7 +48,6 @@ MAX_PATHS: Final = 10_000
 MAX_CELLS: Final = 4_000_000  # paths times horizon of one item: 16 MB of floats
 
 _SYMBOL: Final = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,31}", re.ASCII)
-_ITEM_KEYS: Final = {"symbol", "issued_at", "ohlcv", "opened_at", "target_opened_at", "events"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,11 @@ class PredictRequest:
 
 def encode_request(request: PredictRequest) -> bytes:
     """The body of a `POST /predict`; its items must be series."""
+    return join_request(request, [encode_item(one) for one in request.items if isinstance(one, Series)])
+
+
+def join_request(request: PredictRequest, items: Sequence[bytes]) -> bytes:
+    """The body of a `POST /predict` about items that are encoded already, in place of the request's own."""
     return orjson.dumps(
         {
             "protocol": PROTOCOL,
@@ -85,21 +92,23 @@ def encode_request(request: PredictRequest) -> bytes:
             "n_paths": request.n_paths,
             "base_seed": request.base_seed,
             "return_paths": request.return_paths,
-            "items": [_item_fields(one) for one in request.items if isinstance(one, Series)],
-        },
-        option=orjson.OPT_SERIALIZE_NUMPY,
+            "items": [orjson.Fragment(one) for one in items],
+        }
     )
 
 
-def _item_fields(series: Series) -> dict[str, Any]:
-    return {
+def encode_item(series: Series, *, events: bool = True) -> bytes:
+    """One item of a request; without `events` for a model that does not read them."""
+    tensor = series.events if events else None
+    fields = {
         "symbol": series.symbol,
         "issued_at": instant_text(series.issued_at),
         "ohlcv": np.ascontiguousarray(series.ohlcv, dtype=np.float64),
         "opened_at": epochs(series.opened_at),
         "target_opened_at": epochs(series.target_opened_at),
-        "events": None if series.events is None else np.ascontiguousarray(series.events, dtype=np.float32),
+        "events": None if tensor is None else np.ascontiguousarray(tensor, dtype=np.float32),
     }
+    return orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def parse_request(body: bytes) -> PredictRequest:
@@ -110,12 +119,7 @@ def parse_request(body: bytes) -> PredictRequest:
     MessageError : the envelope cannot be used; a wrong item never raises.
     """
     fields = object_of(loads(body, "the request"), "the request")
-    known = {"protocol", "model_name", "interval", "horizon", "n_paths", "base_seed", "return_paths", "items"}
-    if unknown := sorted(map(str, fields.keys() - known)):
-        raise MessageError(f"the request has unknown fields {short(unknown)}; known are {', '.join(sorted(known))}")
-    spoken = fields.get("protocol", PROTOCOL)
-    if spoken != PROTOCOL or isinstance(spoken, bool):
-        raise MessageError(f"the request speaks protocol {short(spoken)}, this server speaks {PROTOCOL}; update one")
+    _check_version(fields, "the request", "this server")
     if not isinstance(fields.get("model_name"), str):
         raise MessageError(f"model_name is {short(fields.get('model_name'))}, needed is the name of a model")
     interval = fields.get("interval")
@@ -153,8 +157,6 @@ def _series(item: object, interval: str, horizon: int) -> Series | BadItem:
         issued_at = parse_instant(issued_text, "issued_at")
         if symbol is None:
             raise MessageError(f"symbol is {short(fields.get('symbol'))}, needed is a word of A-Z, 0-9, '.', '_', '-'")
-        if unknown := sorted(map(str, fields.keys() - _ITEM_KEYS)):
-            raise MessageError(f"unknown fields {short(unknown)}")
         opened_at, targets = (instants(fields.get(name), name) for name in ("opened_at", "target_opened_at"))
         ohlcv = numbers(fields.get("ohlcv"), "ohlcv")
         if len(ohlcv) > MAX_BARS:
@@ -199,7 +201,7 @@ class End:
 
 def item_fields(index: int, result: Result | BadItem, *, return_paths: bool = True) -> dict[str, Any]:
     """The answer to one item, ready to be written by `encode`."""
-    fields: dict[str, Any] = {"type": "item", "index": index, "symbol": result.symbol}
+    fields: dict[str, Any] = {"protocol": PROTOCOL, "type": "item", "index": index, "symbol": result.symbol}
     issued_at = result.issued_at
     fields["issued_at"] = instant_text(issued_at) if isinstance(issued_at, datetime) else issued_at
     if not isinstance(result, Forecast):
@@ -227,7 +229,7 @@ def end_fields(end: End) -> dict[str, Any]:
 
 def heartbeat_fields() -> dict[str, Any]:
     """A line that says that there will be more."""
-    return {"type": "heartbeat"}
+    return {"protocol": PROTOCOL, "type": "heartbeat"}
 
 
 def encode(fields: Mapping[str, Any]) -> bytes:
@@ -243,6 +245,7 @@ def parse_line(line: bytes) -> ItemLine | Heartbeat | End:
     MessageError : garbage, or a type of line that this protocol does not have.
     """
     fields = object_of(loads(line, "a line of the answer"), "a line of the answer")
+    _check_version(fields, "the answer", "this client")
     match fields.get("type"):
         case "item":
             return ItemLine(whole(fields, "index", 0, MAX_ITEMS - 1), fields)
@@ -338,12 +341,21 @@ def models_fields(models: Sequence[ModelInfo]) -> dict[str, Any]:
 def parse_models(body: bytes) -> list[ModelInfo]:
     """The models in a `GET /models` document."""
     fields = object_of(loads(body, "the list of models"), "the list of models")
-    if fields.get("protocol") != PROTOCOL:
-        raise MessageError(f"the server speaks protocol {short(fields.get('protocol'))}, this client {PROTOCOL}")
+    _check_version(fields, "the list of models", "this client")
     models = fields.get("models")
     if not isinstance(models, list):
         raise MessageError("the list of models has no models")
     return [_model(object_of(one, "a model")) for one in models]
+
+
+def _check_version(fields: Mapping[str, Any], what: str, reader: str) -> None:
+    """Nothing for a message of our version, or one that names none; else a MessageError of the kind `version`."""
+    spoken = fields.get("protocol", PROTOCOL)
+    if spoken != PROTOCOL or isinstance(spoken, bool):
+        raise MessageError(
+            f"{what} speaks protocol {short(spoken)}, {reader} speaks {PROTOCOL}; update the older of the two",
+            kind="version",
+        )
 
 
 def _model(fields: Mapping[str, Any]) -> ModelInfo:

@@ -1,6 +1,7 @@
 """`python -m jobs NAME`: what cron calls. NAME is one of the schedules in `candlecast.clock`.
 
-Exit codes: 0 all done, 1 something is missing or failed, 75 nothing to do or another process is at it.
+Exit codes: 0 all done, 1 something is missing or failed, 75 nothing to do, another process is at it, or the
+inference server cannot be reached: try again at the next slot.
 """
 
 import logging

@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 
 from candlecast.settings import JobSettings
 from candlecast.store.engine import create_engine, database_url
-from jobs.inference_client import InferenceClient
+from jobs.forecasters import HttpForecaster
 
 
 def writer_engine(settings: JobSettings) -> Engine:
@@ -14,10 +14,11 @@ def writer_engine(settings: JobSettings) -> Engine:
     return create_engine(database_url(os.environ, settings.home, role="writer"), application_name="candlecast-jobs")
 
 
-def inference_client(settings: JobSettings) -> InferenceClient:
-    """The inference server that the settings name."""
-    return InferenceClient(
+def http_forecaster(settings: JobSettings, model_name: str) -> HttpForecaster:
+    """A model of the inference server that the settings name."""
+    return HttpForecaster(
         settings.inference_url,
+        model_name,
         api_key=settings.inference_token,
         access_id=settings.access_id,
         access_secret=settings.access_secret,

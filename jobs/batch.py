@@ -10,7 +10,7 @@ from candlecast.errors import CandlecastError
 from candlecast.settings import JobSettings
 from candlecast.store.runs import Item
 from jobs import predict
-from jobs.access import inference_client
+from jobs.access import http_forecaster
 from jobs.run import Run, newest_slot, open_run, record_missed_slots
 
 
@@ -59,10 +59,10 @@ def run_batch(
         replay=slot < newest,
         dry_run=dry_run,
     )
-    with inference_client(settings) as client:
+    with http_forecaster(settings, model_name) as forecaster:
         if dry_run:
             report = predict.predict(
-                engine, request, client=client, run=None, deadline_s=settings.deadline_s, on_item=on_item
+                engine, request, forecaster=forecaster, run=None, deadline_s=settings.deadline_s, on_item=on_item
             )
             return None, report, slot
         with open_run(engine, job, slot, deadline_s=settings.deadline_s, details={"model": model_name}) as run:
@@ -70,6 +70,8 @@ def run_batch(
                 run.details["n_missed"] = record_missed_slots(engine, job, slot)
             # The client gives up a little earlier than the watchdog, so that the ledger gets its last word.
             budget = settings.deadline_s - min(30.0, 0.1 * settings.deadline_s)
-            report = predict.predict(engine, request, client=client, run=run, deadline_s=budget, on_item=on_item)
+            report = predict.predict(
+                engine, request, forecaster=forecaster, run=run, deadline_s=budget, on_item=on_item
+            )
             run.details["seconds"] = {name: round(value, 3) for name, value in report.seconds.items()}
     return run, report, slot

@@ -14,9 +14,11 @@ def batch_line(job: str, slot: datetime, report: "Report") -> str:
     """What a batch did with its slot."""
     line = (
         f"{job}, slot {slot:%Y-%m-%dT%H:%MZ}: {report.n_written} forecasts written, {report.n_exists} already there, "
-        f"{len(report.refusals)} refused, {report.n_failed} failed in {report.seconds['total']:.1f} s."
+        f"{len(report.refusals)} refused, {report.n_failed} failed"
+        + (f", {report.n_skipped} skipped" if report.n_skipped else "")
+        + f" in {report.seconds['total']:.1f} s."
     )
-    if report.model_down and report.n_failed:
+    if report.model_down and (report.n_failed or report.n_skipped):
         line += f" The model did not answer: {report.model_down}"
     elif report.model_down:
         line += f" The baseline was computed in this process, as the server did not answer: {report.model_down}"

@@ -29,15 +29,16 @@ from candlecast.store.engine import DatabaseUnavailable
 from candlecast.store.instruments import read_instruments
 from candlecast.store.models import register_model
 from candlecast.store.predictions import BadForecast, Fence, PredictionRow, check, existing, insert_predictions
-from candlecast.store.runs import Item
-from jobs.inference_client import InferenceClient
-from jobs.inference_errors import InferenceError
+from candlecast.store.runs import Item, Outcome
+from jobs.forecasters import GpuDown, HttpForecaster, InferenceError
 from jobs.run import Run
 
 BASELINE = "baseline-rw"
 # The level of the VIX is measured against the 252 of its bars before the lookback's first.
 LEADERS_BACK: Final[dict[Interval, timedelta]] = {"1h": timedelta(days=60), "1d": timedelta(days=420)}
-GROUP = 8  # rows per transaction while answers stream in
+# While answers stream in, a transaction takes what came within a second, or while the server was silent.
+GROUP: Final = 500
+COMMIT_S: Final = 1.0
 
 
 class UnknownSymbols(CandlecastError):
@@ -66,11 +67,17 @@ class Request:
 
 @dataclass(slots=True)
 class Report:
-    """What a slot gave: rows written, rows that were there, refusals, and where the time went."""
+    """What a slot gave, and where the time went.
+
+    n_written, n_exists : rows
+    n_failed, n_skipped : forecasts that the server did not give; because it could not be reached at all
+    model_down : why not, in a sentence
+    """
 
     n_written: int = 0
     n_exists: int = 0
     n_failed: int = 0
+    n_skipped: int = 0
     refusals: list[Refusal] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     model_down: str | None = None
@@ -81,6 +88,7 @@ class Report:
             "n_written": self.n_written,
             "n_exists": self.n_exists,
             "n_failed": self.n_failed,
+            "n_skipped": self.n_skipped,
             "refusals": [asdict(refusal) for refusal in self.refusals],
             "seconds": self.seconds,
             "model_down": self.model_down,
@@ -91,7 +99,7 @@ def predict(
     engine: Engine,
     request: Request,
     *,
-    client: InferenceClient | None,
+    forecaster: HttpForecaster | None,
     run: Run | None,
     fence: Fence | None = None,
     deadline_s: float,
@@ -99,7 +107,7 @@ def predict(
 ) -> Report:
     """Issue every forecast of the slot that is not there yet.
 
-    `client` may be None (no inference server wanted); the baseline is then all there is. Each outcome is
+    `forecaster` may be None (no inference server wanted); the baseline is then all there is. Each outcome is
     added to `run` and told to `on_item`. Writes are fenced by the run's lease, or by `fence` where one lease
     covers many slots.
     """
@@ -126,13 +134,12 @@ def predict(
         writer.write(missing(BASELINE), _in_process(RandomWalk(), request, missing(BASELINE)))
     mark = time.monotonic()
     todo = missing(request.model_name)
-    if client is not None and todo:
+    if forecaster is not None and todo:
         left = deadline_s - (time.monotonic() - started)
-        unanswered = _ask(client, request, todo, writer, deadline_s=left)
-        if unanswered and request.model_name != BASELINE:
-            for one in unanswered:
-                writer.note(Item(one.series.symbol, request.model_name, "failed", report.model_down))
-        todo = unanswered
+        todo, outcome = _ask(forecaster, request, todo, writer, deadline_s=left)
+        if request.model_name != BASELINE:
+            for one in todo:
+                writer.note(Item(one.series.symbol, request.model_name, outcome, report.model_down))
     report.seconds["model"] = time.monotonic() - mark
     if request.model_name == BASELINE:
         # The same numbers as the server's, bit for bit; so a server that is down costs nothing.
@@ -219,35 +226,30 @@ def _in_process(forecaster: Forecaster, request: Request, prepared: Sequence[Pre
 
 
 def _ask(
-    client: InferenceClient, request: Request, todo: Sequence[Prepared], writer: "_Writer", *, deadline_s: float
-) -> list[Prepared]:
-    """Ask the server; what it did not answer comes back."""
-    by_symbol = {one.series.symbol: one for one in todo}
-    answered: set[str] = set()
-
-    def on_result(result: Result) -> None:
-        answered.add(result.symbol)
-        writer.take(by_symbol[result.symbol], result, request.model_name)
-
+    forecaster: HttpForecaster, request: Request, todo: Sequence[Prepared], writer: "_Writer", *, deadline_s: float
+) -> tuple[list[Prepared], Outcome]:
+    """Ask the server; what it did not answer comes back, with what to call that."""
+    n_answered = 0
+    outcome: Outcome = "failed"
     try:
-        served = {info.name: info for info in client.models()}
-        if request.model_name not in served:
-            writer.report.model_down = f"it serves {', '.join(served)}, not {request.model_name}"
-            return list(todo)
-        writer.register(served[request.model_name])
-        client.forecast(
-            request.model_name,
+        writer.register(forecaster.info)
+        results = forecaster.forecast(
             [one.series for one in todo],
             horizon=request.horizon,
             n_paths=request.n_paths,
             base_seed=request.base_seed,
             deadline_s=deadline_s,
-            on_result=on_result,
+            on_wait=writer.flush,
         )
+        for result in results:
+            n_answered += 1
+            writer.take(todo[n_answered - 1], result, request.model_name)
     except InferenceError as error:
         writer.report.model_down = str(error)
+        if isinstance(error, GpuDown):
+            outcome, writer.report.model_down = "skipped", f"gpu_down: {error}"
     writer.flush()
-    return [one for one in todo if one.series.symbol not in answered]
+    return list(todo[n_answered:]), outcome
 
 
 class _Writer:
@@ -266,6 +268,7 @@ class _Writer:
         self.engine, self.request, self.run, self.fence, self.report = engine, request, run, fence, report
         self.on_item, self.started = on_item, started
         self.waiting: list[PredictionRow] = []
+        self.waits_since = 0.0
 
     def write(self, prepared: Sequence[Prepared], results: Iterator[Result]) -> None:
         """All results of an in-process forecaster, in order."""
@@ -284,8 +287,10 @@ class _Writer:
             # Found here, before the group's transaction, so that its neighbours are written.
             self.refuse(Refusal(row.symbol, row.interval, row.issued_at, "bad_forecast", str(error)), model_name)
             return
+        now = time.monotonic()
+        self.waits_since = self.waits_since if self.waiting else now
         self.waiting.append(row)
-        if len(self.waiting) >= GROUP:
+        if len(self.waiting) >= GROUP or now - self.waits_since >= COMMIT_S:
             self.flush()
 
     def refuse(self, refusal: Refusal, model_name: str) -> None:
@@ -325,6 +330,8 @@ class _Writer:
             self.report.n_exists += 1
         elif item.outcome == "failed":
             self.report.n_failed += 1
+        elif item.outcome == "skipped" and not self.request.dry_run:
+            self.report.n_skipped += 1
         if self.run is not None:
             self.run.add(item)
         self.on_item(item)

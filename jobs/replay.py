@@ -16,7 +16,7 @@ from candlecast.clock import SCHEDULES, Interval
 from candlecast.errors import CandlecastError
 from candlecast.settings import JobSettings
 from jobs import predict
-from jobs.access import inference_client
+from jobs.access import http_forecaster
 from jobs.run import newest_slot, open_run
 
 
@@ -94,12 +94,12 @@ def replay(
     report = ReplayReport()
     details = {"from": start.isoformat(), "to": end.isoformat(), "every": every, "model": model_name}
     with (
-        inference_client(settings) as client,
+        http_forecaster(settings, model_name) as forecaster,
         open_run(engine, f"replay-{interval}", slots[-1], deadline_s=24 * 3600, details=details) as run,
     ):
         for slot in slots:
             one = predict.predict(
-                engine, replace(request, slot=slot), client=client, run=None, fence=run.fence, deadline_s=600
+                engine, replace(request, slot=slot), forecaster=forecaster, run=None, fence=run.fence, deadline_s=600
             )
             report.n_slots += 1
             report.n_written += one.n_written

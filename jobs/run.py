@@ -76,10 +76,10 @@ class Run:
 
     @property
     def status(self) -> RunStatus:
-        """`ok` when nothing failed, `partial` when something did, `failed` when nothing else happened."""
+        """`ok` when all is there, `partial` when something is missing, `failed` when nothing else happened."""
         if self.verdict is not None:
             return self.verdict
-        bad = sum(item.outcome in ("failed", "refused") for item in self.items)
+        bad = sum(item.outcome not in ("ok", "exists") for item in self.items)
         if not self.items:
             return "skipped"
         if bad == 0:
@@ -88,7 +88,9 @@ class Run:
 
     @property
     def exit_code(self) -> int:
-        """0 all there, 1 something is missing, 75 nothing to do."""
+        """0 all there, 1 something is missing, 75 nothing to do, or nothing but a server that could not be reached."""
+        if self.items and {item.outcome for item in self.items} <= {"ok", "exists", "skipped"} and self.verdict is None:
+            return EXIT_OK if self.status == "ok" else EXIT_NOTHING_TO_DO
         return {"ok": EXIT_OK, "skipped": EXIT_NOTHING_TO_DO}.get(self.status, EXIT_INCOMPLETE)
 
 

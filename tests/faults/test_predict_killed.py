@@ -84,7 +84,7 @@ def start(database_url: str) -> Iterator[Start]:
 
 def undisturbed(engine: Engine) -> dict[str, tuple[Any, ...]]:
     """The rows of the same slot made without any process, kill or rerun, then put away."""
-    predict(engine, REQUEST, client=None, run=None, deadline_s=60)
+    predict(engine, REQUEST, forecaster=None, run=None, deadline_s=60)
     made = rows(engine)
     with engine.begin() as conn:
         conn.execute(text("ALTER TABLE candlecast.ml_predictions DISABLE TRIGGER USER"))
@@ -212,6 +212,6 @@ def test_without_an_inference_server_the_baseline_is_issued_and_the_exit_code_te
     process = start(["--model", "kronos-base", *AS_OF])
     output, errors = process.communicate(timeout=180)
 
-    assert process.returncode == 1, errors
+    assert process.returncode == 75, errors
     assert {(row[1], row[3]) for row in rows(market.engine).values()} == {(symbol, BASELINE) for symbol in SYMBOLS}
     assert "The model did not answer" in output

@@ -15,7 +15,7 @@ import torch
 from candlecast.forecasts import Forecast, Refusal
 from inference_server.registry import load_registry
 from inference_server.settings import ServerSettings
-from jobs.inference_client import InferenceClient
+from jobs.forecasters import HttpForecaster
 
 TINY = Path(__file__).resolve().parents[4] / "shared" / "kronos" / "golden" / "tiny-a"
 HORIZON, N_PATHS = 5, 12
@@ -41,9 +41,9 @@ def test_kronos_over_http_equals_kronos_in_process_bit_for_bit(serve: Any, serie
     series = [series_of(symbol, n_bars=n, horizon=HORIZON) for symbol, n in (("AAPL", 40), ("WTI", 30), ("SPX", 43))]
     wanted = list(model.forecast(series, horizon=HORIZON, n_paths=N_PATHS))
 
-    with InferenceClient(serve(model).url) as client:
-        made = client.forecast("kronos-tiny", series, horizon=HORIZON, n_paths=N_PATHS)
-        alone = client.forecast("kronos-tiny", series[1:2], horizon=HORIZON, n_paths=N_PATHS)
+    with HttpForecaster(serve(model).url, "kronos-tiny") as client:
+        made = list(client.forecast(series, horizon=HORIZON, n_paths=N_PATHS))
+        alone = list(client.forecast(series[1:2], horizon=HORIZON, n_paths=N_PATHS))
 
     for one, other in zip([*made, *alone], [*wanted, wanted[1]], strict=True):
         assert isinstance(one, Forecast)
@@ -60,8 +60,8 @@ def test_what_kronos_cannot_forecast_is_refused_beside_what_it_can(serve: Any, s
     broken = replace(series_of("NAN", n_bars=40, horizon=HORIZON), ohlcv=np.full((40, 6), np.nan))
     model = load()
 
-    with InferenceClient(serve(model).url) as client:
-        made = client.forecast("kronos-tiny", [good, broken, good], horizon=HORIZON, n_paths=N_PATHS)
+    with HttpForecaster(serve(model).url, "kronos-tiny") as client:
+        made = list(client.forecast([good, broken, good], horizon=HORIZON, n_paths=N_PATHS))
 
     assert [type(one) for one in made] == [Forecast, Refusal, Forecast]
 
@@ -77,7 +77,7 @@ def test_the_process_serves_the_weights_it_is_told_and_names_them_after_their_fo
             while not port_file.exists():
                 assert process.poll() is None
                 pause.wait(0.02)
-            with InferenceClient(f"http://127.0.0.1:{int(port_file.read_text())}") as client:
+            with HttpForecaster(f"http://127.0.0.1:{int(port_file.read_text())}", "kronos-tiny-a") as client:
                 infos = {one.name: one for one in client.models()}
         finally:
             process.terminate()

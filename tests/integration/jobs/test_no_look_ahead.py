@@ -131,7 +131,7 @@ def test_a_replay_equals_the_forecast_made_live_from_the_same_rows(market: Marke
             {"slot": SLOT},
         )
         conn.execute(text("DELETE FROM candlecast.economic_calendar WHERE known_at > :slot"), {"slot": SLOT})
-    predict(market.engine, replace(REQUEST, replay=False), client=None, run=None, deadline_s=60)
+    predict(market.engine, replace(REQUEST, replay=False), forecaster=None, run=None, deadline_s=60)
     live = ledger(market)
     assert len(live) == len(SYMBOLS)
 
@@ -142,7 +142,7 @@ def test_a_replay_equals_the_forecast_made_live_from_the_same_rows(market: Marke
         for table in ("prediction_paths", "score_pending", "ml_predictions", "ledger_heads"):
             conn.execute(text(f"DELETE FROM candlecast.{table}"))
         conn.execute(text("ALTER TABLE candlecast.ml_predictions ENABLE TRIGGER USER"))
-    predict(market.engine, REQUEST, client=None, run=None, deadline_s=60)
+    predict(market.engine, REQUEST, forecaster=None, run=None, deadline_s=60)
 
     assert ledger(market) == live
 

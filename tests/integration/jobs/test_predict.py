@@ -14,7 +14,7 @@ from candlecast.instruments import load_instruments
 from candlecast.store.instruments import upsert_instruments
 from candlecast.store.predictions import PredictionRow
 from candlecast.store.runs import Item
-from jobs.inference_client import InferenceClient
+from jobs.forecasters import HttpForecaster
 from jobs.predict import BASELINE, Request, UnknownSymbols, predict
 from tests.small_market import LEADERS, SLOT, SYMBOLS, Market, random_bars
 
@@ -22,9 +22,9 @@ HOURLY = Request(interval="1h", slot=SLOT, model_name=BASELINE, horizon=24, look
 DAILY = replace(HOURLY, interval="1d", slot=SLOT.replace(hour=5, minute=45))
 
 
-def run(market: Market, request: Request, client: InferenceClient | None = None) -> list[Item]:
+def run(market: Market, request: Request, forecaster: HttpForecaster | None = None) -> list[Item]:
     items: list[Item] = []
-    predict(market.engine, request, client=client, run=None, deadline_s=60, on_item=items.append)
+    predict(market.engine, request, forecaster=forecaster, run=None, deadline_s=60, on_item=items.append)
     return items
 
 
@@ -156,12 +156,12 @@ def test_a_forecast_that_cannot_be_put_on_record_does_not_stop_its_neighbours(
 
 
 def test_a_server_that_is_down_costs_the_model_its_rows_and_the_baseline_none(market: Market) -> None:
-    with InferenceClient("http://127.0.0.1:1", sleep=lambda seconds: None) as client:
-        items = run(market, replace(HOURLY, model_name="kronos-base"), client)
+    with HttpForecaster("http://127.0.0.1:1", "kronos-base", sleep=lambda seconds: None) as forecaster:
+        items = run(market, replace(HOURLY, model_name="kronos-base"), forecaster)
 
-    outcomes = {(item.symbol, item.model_name): item.outcome for item in items}
-    assert all(outcomes[symbol, BASELINE] == "ok" for symbol in SYMBOLS)
-    assert all(outcomes[symbol, "kronos-base"] == "failed" for symbol in SYMBOLS)
+    outcomes = {(item.symbol, item.model_name): (item.outcome, (item.reason or "")[:8]) for item in items}
+    assert all(outcomes[symbol, BASELINE] == ("ok", "") for symbol in SYMBOLS)
+    assert all(outcomes[symbol, "kronos-base"] == ("skipped", "gpu_down") for symbol in SYMBOLS)
     assert {row["model_name"] for row in rows(market)} == {BASELINE}
 
 

@@ -13,12 +13,13 @@ import orjson
 
 from candlecast.errors import CandlecastError
 from candlecast.wire import JSON, NDJSON
-from jobs.inference_errors import InferenceAuthError, InferenceRejected, InferenceUnavailable
-from jobs.patience import Patience, retry_after
+from jobs.forecasters.errors import GpuDown, InferenceAuthError, InferenceRejected
+from jobs.forecasters.patience import Patience, retry_after
 
 RETRIED: Final = frozenset({429, 502, 503, 504, *range(520, 525), 530})
 ISOLATED: Final = frozenset({413, 500})  # about what was sent: a smaller chunk may fare better
 BREAK_AFTER: Final = 3  # connections in a row that could not be made
+RESTART_S: Final = 4.0  # the first pause for a server that was there a moment ago: it may be starting again
 MAX_LINE: Final = 64_000_000
 
 
@@ -44,6 +45,7 @@ class Connection:
             trust_env=False,  # a .netrc or proxy variable must not see or change what is sent
         )
         self._n_unreached = 0
+        self._was_there = False
 
     def close(self) -> None:
         """Close the sockets."""
@@ -61,34 +63,38 @@ class Connection:
         Raises
         ------
         Again : after having waited, the same may be tried again.
+        Cancelled : the caller wants no more.
         InferenceError : it may not.
         """
         patience.check(self.where)
+        unit_s = RESTART_S if self._was_there else 1.0
         if self._n_unreached >= BREAK_AFTER:
-            raise InferenceUnavailable(f"{self.where} could not be reached {self._n_unreached} times; not trying on")
+            raise GpuDown(f"{self.where} could not be reached {self._n_unreached} times; not trying on")
         try:
             response = self._http.send(request, stream=True)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             self._n_unreached += 1
             if self._n_unreached >= BREAK_AFTER:
-                raise InferenceUnavailable(
+                raise GpuDown(
                     f"{self.where} cannot be reached ({reason(error)}); is the inference server running?"
                 ) from None
-            patience.wait(None, f"{self.where} cannot be reached ({reason(error)})")
+            patience.wait(f"{self.where} cannot be reached ({reason(error)})", unit_s=unit_s)
         except httpx.RequestError as error:
             self._n_unreached = 0
-            patience.wait(None, f"{self.where} gave no answer ({reason(error)})")
+            patience.wait(f"{self.where} gave no answer ({reason(error)})", unit_s=unit_s)
         self._n_unreached = 0
         status = response.status_code
         kind = response.headers.get("content-type", "").split(";")[0].strip().lower()
         if status == 200 and kind in (NDJSON, JSON):
+            self._was_there = True
             return response
-        if status in ISOLATED and kind != "text/html":
-            return response
+        if status == 413 or (status in ISOLATED and kind != "text/html"):
+            return response  # a tunnel has a limit of its own, and says so with a page
         with closing(response):
             said = f"{self.where} answered {status}: {detail(response)}"
         if status in RETRIED:
-            patience.wait(retry_after(response.headers.get("retry-after", "")), said)
+            told = retry_after(response.headers.get("retry-after", ""))
+            patience.wait(said, retry_after_s=told, unit_s=unit_s)
         if status in (401, 403) or 300 <= status < 400 or kind == "text/html":
             raise InferenceAuthError(
                 f"{self.where} answered {status} ({kind or 'no content type'}), not a forecast; check INFERENCE_TOKEN "
@@ -97,12 +103,12 @@ class Connection:
         raise InferenceRejected(said)
 
 
-def lines(response: httpx.Response, patience: Patience) -> Iterator[bytes]:
+def lines(response: httpx.Response) -> Iterator[bytes]:
     """Whole lines of a response; a last one without its newline is not whole.
 
     Raises
     ------
-    Cut : the connection failed, fell silent, or the deadline passed while it was read.
+    Cut : the connection failed or fell silent.
     """
     pieces: list[bytes] = []
     size = 0
@@ -117,8 +123,6 @@ def lines(response: httpx.Response, patience: Patience) -> Iterator[bytes]:
                 pieces, size = [other], len(other)
             if size > MAX_LINE:
                 raise Cut(f"a line is longer than {MAX_LINE} bytes")
-            if patience.left() <= 0:
-                raise Cut("the time for this call is over")
     except httpx.RequestError as error:
         raise Cut(reason(error)) from None
 

@@ -1,8 +1,9 @@
-"""The job's client against a real server, and against far sides that misbehave."""
+"""`HttpForecaster` against a real server, and against far sides that misbehave."""
 
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,16 @@ from candlecast.baselines import RandomWalk
 from candlecast.errors import CandlecastError
 from candlecast.forecasts import Forecast, Refusal, Result, Series
 from candlecast.wire import BadItem, End
-from jobs.inference_client import (
+from jobs.forecasters import (
+    GpuDown,
+    HttpForecaster,
     InferenceAuthError,
-    InferenceClient,
     InferenceError,
     InferenceRejected,
     InferenceUnavailable,
 )
-from jobs.inference_connection import RETRIED
-from jobs.patience import retry_after
+from jobs.forecasters.connection import RETRIED
+from jobs.forecasters.patience import retry_after
 
 Step = Callable[[BaseHTTPRequestHandler, bytes], None]
 HORIZON = 6
@@ -37,7 +39,7 @@ class Naps(list[float]):
         self.append(seconds)
 
 
-_OPEN: list[InferenceClient] = []
+_OPEN: list[HttpForecaster] = []
 
 
 @pytest.fixture(autouse=True)
@@ -47,13 +49,17 @@ def closed_clients() -> Iterator[None]:
         _OPEN.pop().close()
 
 
-def client(url: str, **options: Any) -> InferenceClient:
-    _OPEN.append(InferenceClient(url, **({"sleep": Naps(), "jitter": lambda: 0.5} | options)))
+def client(url: str, model_name: str = "baseline-rw", **options: Any) -> HttpForecaster:
+    _OPEN.append(HttpForecaster(url, model_name, **({"sleep": Naps(), "jitter": lambda: 0.5} | options)))
     return _OPEN[-1]
 
 
-def ask(one: InferenceClient, series: list[Series], **options: Any) -> list[Result]:
-    return one.forecast("baseline-rw", series, **({"horizon": HORIZON, "n_paths": 10} | options))
+def ask(one: HttpForecaster, series: list[Series], heard: list[Result] | None = None, **options: Any) -> list[Result]:
+    """All results; `heard` has those that came before an error."""
+    made = [] if heard is None else heard
+    for result in one.forecast(series, **({"horizon": HORIZON, "n_paths": 10} | options)):
+        made.append(result)
+    return made
 
 
 def same(made: Result, wanted: Result) -> bool:
@@ -125,17 +131,21 @@ def symbols_asked(body: bytes) -> list[str]:
 
 def test_forecasts_over_http_equal_those_in_process_bit_for_bit(serve: Any, series_of: Any) -> None:
     series = [series_of(f"S{k}") for k in range(30)]
-    heard: list[Result] = []
 
-    made = ask(client(serve().url), series, on_result=heard.append, deadline_s=60)
+    made = ask(client(serve().url), series, deadline_s=60)
 
     wanted = list(RandomWalk().forecast(series, horizon=HORIZON, n_paths=10))
+    assert len(made) == 30
     assert all(map(same, made, wanted))
-    assert heard == made
 
 
-def test_models_over_http_equal_those_in_process(serve: Any) -> None:
-    assert client(serve().url).models() == [RandomWalk.info]
+def test_what_a_model_is_over_http_equals_what_it_is_in_process(serve: Any) -> None:
+    url = serve().url
+
+    assert client(url).models() == [RandomWalk.info]
+    assert client(url).info == RandomWalk.info
+    with pytest.raises(InferenceRejected, match=f"{url} serves baseline-rw, not kronos-base"):
+        _ = client(url, "kronos-base").info
 
 
 def test_refusals_arrive_beside_forecasts(serve: Any, series_of: Any) -> None:
@@ -162,7 +172,7 @@ def test_the_key_opens_a_server_that_asks_for_one(serve: Any, series_of: Any) ->
 
 def test_a_model_that_is_not_there_is_a_rejection_with_the_servers_own_words(serve: Any, series_of: Any) -> None:
     with pytest.raises(InferenceRejected, match="GET /models lists them: baseline-rw"):
-        client(serve().url).forecast("kronos-base", [series_of("A")], horizon=HORIZON, n_paths=10)
+        ask(client(serve().url, "kronos-base"), [series_of("A")])
 
 
 def test_a_busy_server_is_asked_again_when_it_says(serve: Any, gated: Any, series_of: Any) -> None:
@@ -174,9 +184,7 @@ def test_a_busy_server_is_asked_again_when_it_says(serve: Any, gated: Any, serie
         gated.go.set()
         threading.Event().wait(0.05)
 
-    holder = threading.Thread(
-        target=lambda: client(url).forecast("gated", [series_of("A")], horizon=HORIZON, n_paths=10)
-    )
+    holder = threading.Thread(target=lambda: ask(client(url, "gated"), [series_of("A")]))
     holder.start()
     assert gated.started.wait(20)
 
@@ -190,20 +198,43 @@ def test_a_busy_server_is_asked_again_when_it_says(serve: Any, gated: Any, serie
 def test_a_deadline_ends_the_call_and_stops_the_server(serve: Any, gated: Any, series_of: Any) -> None:
     served = serve(gated)
 
-    with pytest.raises(InferenceUnavailable, match="time for this call is over"):
-        client(served.url).forecast("gated", [series_of("A")], horizon=HORIZON, n_paths=10, deadline_s=0.3)
+    with pytest.raises(InferenceUnavailable, match="time for this call is over|stopped after 0 items: deadline"):
+        ask(client(served.url, "gated"), [series_of("A")], deadline_s=0.3)
 
     assert gated.cancelled.wait(20)
 
 
-def test_an_error_of_the_listener_ends_the_call_and_the_work(serve: Any, series_of: Any) -> None:
-    served = serve()
+def test_a_caller_who_leaves_stops_the_server(serve: Any, gated: Any, series_of: Any) -> None:
+    served = serve(gated, heartbeat_s=0.01)
+    leave = threading.Event()
 
-    def refuse(_: Result) -> None:
-        raise RuntimeError("lease lost")
+    results = client(served.url, "gated").forecast(
+        [series_of("A"), series_of("B")], horizon=HORIZON, n_paths=10, cancel=leave.is_set, on_wait=leave.set
+    )
 
-    with pytest.raises(RuntimeError, match="lease lost"):
-        ask(client(served.url), [series_of(f"S{k}") for k in range(5)], on_result=refuse)
+    assert list(results) == []  # told by the first heartbeat, and ended without a result and without an error
+    assert gated.cancelled.wait(20)
+
+
+def test_a_caller_who_leaves_between_two_results_asks_for_no_more(serve: Any, gated: Any, series_of: Any) -> None:
+    served = serve(gated)
+    gated.go.set()
+    results = client(served.url, "gated").forecast([series_of(f"S{k}") for k in range(9)], horizon=HORIZON, n_paths=10)
+    assert next(results).symbol == "S0"
+
+    results.close()
+
+    assert len(gated.seen) <= 8  # the second chunk was never asked for
+
+
+def test_a_pause_looks_whether_anybody_still_waits(edge: Any, series_of: Any) -> None:
+    naps = Naps()
+    far = edge(status(429, retry_after="60"))
+
+    made = ask(client(far.url, sleep=naps), [series_of("A")], cancel=lambda: len(naps) >= 3)
+
+    assert made == []
+    assert naps == [1.0] * 3
 
 
 # -- chunks ------------------------------------------------------------------------------------------
@@ -221,14 +252,58 @@ def test_the_first_chunk_is_small_and_the_next_as_large_as_was_measured(edge: An
     assert [len(symbols_asked(body)) for _, _, body in far.requests] == [8, 1, 1, 1]
 
 
-def test_a_chunk_beyond_the_limit_is_halved_before_it_is_sent(edge: Any, series_of: Any) -> None:
+def test_a_chunk_ends_where_its_bytes_do(edge: Any, series_of: Any) -> None:
     far = edge(honest)
-    series = [series_of(f"S{k}") for k in range(4)] + [series_of("HUGE", n_bars=4000)]
+    series = [series_of(f"S{k}") for k in range(6)] + [series_of("HUGE", n_bars=4000)]
+    body = wire.encode_request(wire.PredictRequest("baseline-rw", "1h", HORIZON, 10, 0, series[:2]))
 
-    made = ask(client(far.url, max_body=50_000), series)
+    made = ask(client(far.url, max_body=len(body) + 200), series)
 
-    assert [type(one) for one in made] == [Forecast] * 4 + [Refusal]
-    assert max(len(body) for _, _, body in far.requests) <= 50_000
+    assert [type(one) for one in made] == [Forecast] * 6 + [Refusal]
+    assert isinstance(made[6], Refusal)
+    assert made[6].code == "too_large"
+    assert "shorten the lookback" in made[6].message
+    assert [symbols_asked(body) for _, _, body in far.requests] == [["S0", "S1"], ["S2", "S3"], ["S4", "S5"]]
+    assert all(len(sent) <= len(body) + 200 for _, _, sent in far.requests)
+
+
+def test_what_no_model_should_see_is_refused_without_asking(edge: Any, series_of: Any) -> None:
+    far = edge(honest)
+    bad = series_of("BAD")
+    bad.ohlcv[3, 0] = np.nan
+
+    made = ask(client(far.url), [series_of("A"), bad, series_of("C")])
+
+    assert [type(one) for one in made] == [Forecast, Refusal, Forecast]
+    assert made[1] == next(iter(RandomWalk().forecast([bad], horizon=HORIZON, n_paths=10)))
+    assert [symbols_asked(body) for _, _, body in far.requests] == [["A", "C"]]
+
+
+def test_events_are_not_sent_to_a_model_that_reads_none(edge: Any, series_of: Any) -> None:
+    def serve_models(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        send(handler, 200, wire.encode(wire.models_fields([RandomWalk.info])), content_type=wire.JSON)
+
+    far = edge(serve_models, honest)
+    with_events = replace(series_of("A"), events=np.zeros((86, 20), np.float32))
+    one = client(far.url)
+    assert not one.info.takes_events
+
+    ask(one, [with_events])
+
+    assert orjson.loads(far.requests[1][2])["items"][0]["events"] is None
+
+
+def test_a_request_says_how_long_it_is_wanted_and_keeps_its_key_until_it_asks_for_something_else(
+    edge: Any, series_of: Any
+) -> None:
+    far = edge(status(503), hang_up, cut_after(3), honest)
+
+    ask(client(far.url), [series_of(f"S{k}") for k in range(8)], deadline_s=60)
+
+    first, again, cut, rest = (headers["idempotency-key"] for _, headers, _ in far.requests)
+    assert first == again == cut != rest
+    waits = [int(headers["x-deadline-ms"]) for _, headers, _ in far.requests]
+    assert 60_000 >= waits[0] >= waits[-1] > 0
 
 
 @pytest.mark.parametrize("code", [500, 413])
@@ -247,14 +322,26 @@ def test_one_item_that_the_server_fails_on_is_found_and_the_others_are_answered(
     assert "the reason" in made[2].message
 
 
+def test_a_server_that_fails_on_everything_is_not_asked_about_each_item(edge: Any, series_of: Any) -> None:
+    far = edge(status(500))
+
+    with pytest.raises(InferenceUnavailable, match="answered 500: the reason; so it did for 5 items in a row"):
+        ask(client(far.url), [series_of(f"S{k}") for k in range(64)])
+
+    assert len(far.requests) < 20
+
+
 # -- cuts --------------------------------------------------------------------------------------------
+
+
+EVERYTHING_BUT_THE_END = cut_after(8)
 
 
 @pytest.mark.parametrize(
     "broken",
     [
         cut_after(3),
-        cut_after(8),  # everything but the end
+        EVERYTHING_BUT_THE_END,
         altered(lambda lines: [*lines[:3], lines[3][:40]]),  # the last line torn
         altered(lambda lines: [*lines[:3], b"garbage\n", *lines[3:]]),
         altered(lambda lines: [*lines[:3], b'{"type":"surprise"}\n', *lines[3:]]),
@@ -269,24 +356,56 @@ def test_after_a_cut_what_arrived_is_kept_and_only_the_rest_is_asked_again(
 ) -> None:
     far = edge(broken, honest)
     series = [series_of(f"S{k}") for k in range(8)]
-    heard: list[Result] = []
 
-    made = ask(client(far.url), series, on_result=heard.append)
+    made = ask(client(far.url), series)
 
+    assert len(made) == 8
     assert all(map(same, made, RandomWalk().forecast(series, horizon=HORIZON, n_paths=10)))
-    assert sorted(one.symbol for one in heard) == [one.symbol for one in series]
     first, *second = [symbols_asked(body) for _, _, body in far.requests]
     assert len(first) == 8
-    assert second == ([["S3", "S4", "S5", "S6", "S7"]] if len(heard) and second else [])
+    assert second == ([] if broken is EVERYTHING_BUT_THE_END else [["S3", "S4", "S5", "S6", "S7"]])
 
 
-def test_a_second_cut_gives_up_and_nothing_that_arrived_is_lost(edge: Any, series_of: Any) -> None:
+def test_cuts_are_borne_as_long_as_each_answer_brings_something(edge: Any, series_of: Any) -> None:
+    far = edge(cut_after(2))
+
+    made = ask(client(far.url), [series_of(f"S{k}") for k in range(8)])
+
+    assert [one.symbol for one in made] == [f"S{k}" for k in range(8)]
+    assert [len(symbols_asked(body)) for _, _, body in far.requests] == [8, 6, 4, 2]
+
+
+def test_answers_that_bring_nothing_are_given_up_and_nothing_that_arrived_is_lost(edge: Any, series_of: Any) -> None:
+    far = edge(cut_after(2), cut_after(0))
     heard: list[Result] = []
 
-    with pytest.raises(InferenceUnavailable, match=r"cut twice, 4 of 8 items are missing"):
-        ask(client(edge(cut_after(2)).url), [series_of(f"S{k}") for k in range(8)], on_result=heard.append)
+    with pytest.raises(InferenceUnavailable, match=r"cut, 6 of 8 items are missing .* given up after 4 attempts"):
+        ask(client(far.url), [series_of(f"S{k}") for k in range(8)], heard)
 
-    assert [one.symbol for one in heard] == ["S0", "S1", "S2", "S3"]
+    assert [one.symbol for one in heard] == ["S0", "S1"]
+    assert len(far.requests) == 5
+
+
+def test_lines_in_another_order_are_put_in_order(edge: Any, series_of: Any) -> None:
+    far = edge(altered(lambda lines: [lines[2], lines[0], lines[1], lines[3]]))
+    series = [series_of(symbol) for symbol in "ABC"]
+
+    made = ask(client(far.url), series)
+
+    assert len(made) == 3
+    assert all(map(same, made, RandomWalk().forecast(series, horizon=HORIZON, n_paths=10)))
+
+
+def test_an_answer_of_another_version_is_refused_with_a_sentence_and_not_asked_for_again(
+    edge: Any, series_of: Any
+) -> None:
+    newer = altered(lambda lines: [line.replace(b'"protocol":1', b'"protocol":2') for line in lines])
+    far = edge(newer)
+
+    with pytest.raises(InferenceRejected, match="protocol 2, this client speaks 1; update the older"):
+        ask(client(far.url), [series_of("A")])
+
+    assert len(far.requests) == 1
 
 
 def test_silence_in_the_middle_of_an_answer_is_a_cut(edge: Any, series_of: Any) -> None:
@@ -360,7 +479,7 @@ def test_a_status_that_may_pass_is_asked_again(edge: Any, series_of: Any, code: 
     made = ask(client(far.url, sleep=naps), [series_of("A")])
 
     assert isinstance(made[0], Forecast)
-    assert naps == [0.5, 1.0]  # half, by the fixed jitter, of 1 and of 2 seconds
+    assert naps == [0.75, 1.0, 0.5]  # 0.75, by the fixed jitter, of 1 and of 2 seconds, in looks of a second
     assert len(far.requests) == 3
 
 
@@ -385,7 +504,7 @@ def test_every_chunk_has_all_its_attempts(edge: Any, series_of: Any) -> None:
 def test_retry_after_is_waited_for_and_no_longer_than_the_deadline(edge: Any, series_of: Any) -> None:
     naps = Naps()
     ask(client(edge(status(429, retry_after="7"), honest).url, sleep=naps), [series_of("A")], deadline_s=60)
-    assert naps == [7.5]
+    assert sum(naps) == 7.5
 
     far = edge(status(429, retry_after="90"))
     with pytest.raises(InferenceUnavailable, match="no time to wait"):
@@ -444,13 +563,27 @@ def test_three_connections_that_could_not_be_made_break_the_circuit(edge: Any, s
     naps = Naps()
     one = client(url, sleep=naps)
 
-    with pytest.raises(InferenceUnavailable, match="is the inference server running"):
+    with pytest.raises(GpuDown, match="is the inference server running"):
         ask(one, [series_of("A")])
-    assert len(naps) == 2
+    assert sum(naps) == 2.25  # two pauses, 0.75 of 1 and of 2 seconds
 
-    with pytest.raises(InferenceUnavailable, match="not trying on"):
+    with pytest.raises(GpuDown, match="not trying on"):
         ask(one, [series_of("A")])
-    assert len(naps) == 2  # the rest of the run does not wait again
+    assert sum(naps) == 2.25  # the rest of the run does not wait again
+
+
+def test_a_server_that_was_there_is_given_time_to_start_again(edge: Any, series_of: Any) -> None:
+    far = edge(honest)
+    naps = Naps()
+    one = client(far.url, sleep=naps)
+    ask(one, [series_of("A")])
+    far.shutdown()
+    far.server_close()
+
+    with pytest.raises(GpuDown):
+        ask(one, [series_of("B")])
+
+    assert sum(naps) == 9.0  # 0.75 of 4 and of 8 seconds
 
 
 # -- secrets -----------------------------------------------------------------------------------------
@@ -495,7 +628,7 @@ def test_neither_proxy_variables_nor_a_netrc_change_what_is_sent(
 @pytest.mark.parametrize("url", ["", "localhost:8200", "ftp://host", "http://"])
 def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
     with pytest.raises(CandlecastError, match="needed is http"):
-        InferenceClient(url)
+        client(url)
 
 
 def test_series_of_two_intervals_are_not_one_request(series_of: Any) -> None:

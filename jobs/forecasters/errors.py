@@ -8,9 +8,13 @@ class InferenceError(CandlecastError):
 
 
 class InferenceUnavailable(InferenceError):
-    """The server cannot be reached, is busy beyond patience, or keeps cutting its answers."""
+    """The server is busy beyond patience, keeps cutting its answers, or the time for the call is over."""
 
     exit_code = 75
+
+
+class GpuDown(InferenceUnavailable):
+    """The server cannot be reached at all; nothing more is sent to it in this run."""
 
 
 class InferenceAuthError(InferenceError):
