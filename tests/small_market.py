@@ -1,7 +1,7 @@
 """A small market in a real database: a few instruments of every class, hourly and daily bars, a calendar."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -88,18 +88,32 @@ class Market:
             copy_many(conn, interval, clean, source="test", first_seen="close")
 
 
-def fill(engine: Engine) -> Market:
+def fill(engine: Engine, slot: datetime = SLOT) -> Market:
     """Put the small market into a migrated database: bars to 12 days past the slot, so that forecasts mature."""
     with engine.begin() as conn:
         upsert_instruments(conn, load_instruments())
         names = {"symbols": list(SYMBOLS)}
         conn.execute(text("UPDATE candlecast.instruments SET forecast = false WHERE NOT symbol = ANY(:symbols)"), names)
-        upsert_entries(conn, releases(datetime(2022, 1, 1, tzinfo=UTC), datetime(2025, 9, 1, tzinfo=UTC)))
-    market = Market(engine, SYMBOLS, SLOT)
+        upsert_entries(conn, releases(datetime(2022, 1, 1, tzinfo=UTC), slot + timedelta(days=90)))
+    market = Market(engine, SYMBOLS, slot)
     for interval, back, ahead in (("1h", 150, 12), ("1d", 900, 12)):
-        start, end = SLOT - timedelta(days=back), SLOT + timedelta(days=ahead)
+        start, end = slot - timedelta(days=back), slot + timedelta(days=ahead)
         market.store(
             interval,
             {symbol: random_bars(symbol, interval, start, end, 1) for symbol in dict.fromkeys(SYMBOLS + LEADERS)},
         )
     return market
+
+
+def crowd(market: Market, n: int) -> Market:
+    """The market with `n` other instruments to forecast: hourly bars as BTCUSDT's, at other prices."""
+    like, names = INSTRUMENTS["BTCUSDT"], tuple(f"GEN{k:03d}" for k in range(n))
+    frame = random_bars("BTCUSDT", "1h", market.slot - timedelta(days=20), market.slot + timedelta(days=2), 2)
+    prices = ["open", "high", "low", "close"]
+    clean = validate(frame, like, "1h")[0]
+    with market.engine.begin() as conn:
+        conn.execute(text("UPDATE candlecast.instruments SET forecast = false"))
+        upsert_instruments(conn, [replace(like, symbol=name, provider_symbol=name, leader=None) for name in names])
+        frames = {name: clean.assign(**clean[prices] * (1 + k / 7)) for k, name in enumerate(names)}
+        copy_many(conn, "1h", frames, source="test", first_seen="close")
+    return Market(market.engine, names, market.slot)
