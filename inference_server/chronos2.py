@@ -43,6 +43,7 @@ from candlecast.forecasts import (
     seed_for,
     series_fault,
 )
+from inference_server.device_errors import is_out_of_memory
 from inference_server.kronos import checkpoint, workers
 from inference_server.kronos.errors import WeightsError
 
@@ -182,8 +183,8 @@ class Chronos2Forecaster:
         """[H, 11] rising along the levels, in units of the task's scale."""
         try:
             return self._ask(task, horizon)
-        except torch.OutOfMemoryError:
-            if self._on == "cpu":
+        except Exception as error:
+            if self._on == "cpu" or not is_out_of_memory(error):
                 raise
         # Here, and not in the handler, the frames that held what did not fit are gone.
         self._to_cpu()
@@ -205,8 +206,9 @@ class Chronos2Forecaster:
             self._pipeline.model.to(self._device)
             self._on = self._device
             return
-        except torch.OutOfMemoryError:
-            pass
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
         self._to_cpu()
 
     def _to_cpu(self) -> None:

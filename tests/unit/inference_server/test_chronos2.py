@@ -367,6 +367,8 @@ def test_weights_for_other_levels_are_refused(folder: Path) -> None:
 class CrowdedGpu:
     """A GPU as far as a model can tell: it may be moved there and back, and room is what a test says."""
 
+    full: Exception = torch.OutOfMemoryError("CUDA out of memory")
+
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, room: bool, room_for: int = 10**9) -> None:
         self.room, self.room_for, self.holds = room, room_for, False
         from chronos import Chronos2Model
@@ -375,14 +377,14 @@ class CrowdedGpu:
 
     def _to(self, device: str) -> None:
         if device == "cuda" and not self.room:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise self.full
         self.holds = device == "cuda"
 
     def compute(self, *_: Any) -> None:
         if self.holds:
             self.room_for -= 1
             if self.room_for < 0:
-                raise torch.OutOfMemoryError("CUDA out of memory")
+                raise self.full
 
 
 def test_a_gpu_that_is_full_at_the_start_leaves_the_model_on_the_cpu_under_its_own_label(
@@ -423,3 +425,16 @@ def test_a_gpu_that_runs_full_between_two_series_costs_no_forecast_and_each_row_
     ]  # fmt: skip
     assert not ran_out
     assert model.info.determinism == "tolerance"  # the next request may be answered by the other device
+
+
+def test_a_device_that_fails_in_another_way_is_not_left_in_silence(
+    tiny_chronos2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = CrowdedGpu(monkeypatch, room=True, room_for=0)
+    gpu.full = RuntimeError("CUDA error: an illegal memory access was encountered")
+    model = Chronos2Forecaster.load(tiny_chronos2, device="cuda")
+    model._pipeline.model.register_forward_pre_hook(gpu.compute)
+
+    with pytest.raises(RuntimeError, match="illegal memory access"):
+        ask(model, [series_of()])
+    assert gpu.holds
