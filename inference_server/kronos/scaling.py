@@ -25,6 +25,11 @@ class Scaled:
     mean: NDArray[np.floating]
     spread: NDArray[np.floating]
 
+    def see(self, bars: Floats) -> NDArray[np.float32]:
+        """Other bars [n, 6] of the same series as the model would see them: same scale, clipped to ±5."""
+        seen: NDArray[np.float32] = np.clip((bars - self.mean) / self.spread, -CLIP, CLIP).astype(np.float32)
+        return seen
+
     def restore(self, x: NDArray[np.float32]) -> NDArray[np.floating]:
         """Bars [..., 6] in the unit of the series; nothing is clipped or put in order."""
         bars: NDArray[np.floating] = x * self.spread + self.mean

@@ -1,0 +1,1 @@
+"""How a Kronos of our own is made: histories → windows → tokenizer → predictor → spread → model card."""
