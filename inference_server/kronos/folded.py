@@ -337,10 +337,11 @@ class FoldedPredictor:
 
     def time(self, fields: Tensor) -> Tensor:
         """[..., d] of calendar fields [..., 5] int64, in the order in which upstream adds them."""
-        minute, hour, weekday, day, month = (
-            table[fields[..., column]] for column, table in enumerate(self.time_tables)
-        )
-        return hour.add_(weekday).add_(day).add_(month).add_(minute)
+        hour, rest = 1, (2, 3, 4, 0)
+        rows = self.time_tables[hour][fields[..., hour]]
+        for column in rest:
+            rows += self.time_tables[column][fields[..., column]]
+        return rows
 
     def embed(self, s1: Tensor, s2: Tensor, time: Tensor) -> Tensor:
         """[tokens, d]."""

@@ -4,6 +4,7 @@ Axes: B series, n bars, d model width, V1 = 2^s1_bits, V2 = 2^s2_bits.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, Self
 
@@ -180,6 +181,11 @@ class Kronos(nn.Module):
     def folded(self) -> FoldedPredictor:
         """The weights arranged for inference, rebuilt when a parameter has changed."""
         return self._folded.get(self)
+
+    def infer_in(self, dtype: torch.dtype) -> Self:
+        """Forecast with weights, keys and values in `dtype` from now on; the module itself stays as it is."""
+        self._folded = Remembered(partial(FoldedPredictor.of, dtype=dtype))
+        return self
 
     def context(self, s1: Tensor, s2: Tensor, stamp: Tensor | None = None) -> Tensor:
         """[B, n, d] the trunk's output after its final norm."""

@@ -16,8 +16,8 @@ from torch import Tensor
 from inference_server.kronos import workers
 from inference_server.kronos.arrays import bars_tensor, series_list, stamps_tensor
 from inference_server.kronos.errors import RolloutCancelled, RolloutError
-from inference_server.kronos.folded import CHUNK_TOKENS, FoldedPredictor
-from inference_server.kronos.paths import Paths, prefill
+from inference_server.kronos.folded import CHUNK_TOKENS, FoldedPredictor, even_parts
+from inference_server.kronos.paths import Paths, Prefix, prefill
 from inference_server.kronos.sampling import PathStreams, Sampling, SharedStream, Stream, series_seeds
 
 if TYPE_CHECKING:
@@ -44,6 +44,11 @@ class Rollout:
     s1: Tensor
     s2: Tensor
     last: Tensor | None
+
+    def series(self, index: int) -> "Rollout":
+        """The part of one series, B = 1."""
+        some = slice(index, index + 1)
+        return Rollout(self.paths[some], self.s1[some], self.s2[some], None if self.last is None else self.last[some])
 
 
 def rollout(
@@ -109,10 +114,12 @@ def simulate(
     max_context: int,
     seed: int | Sequence[int] | None,
     cancel: Callable[[], bool] = never,
+    paths_at_once: int | None = None,
 ) -> Rollout:
-    """`rollout` with everything that it found out on the way.
+    """`rollout` with everything that it found out on the way, `paths_at_once` of a series at a time (None: all).
 
-    With streams of their own, series are dealt to the cores; upstream's one stream needs all of them in step.
+    With streams of their own, series are dealt to the cores; upstream's one stream needs all of them in step, and
+    all of their paths.
     """
     if horizon < 1 or n_paths < 1 or max_context < 1:
         raise RolloutError(f"horizon {horizon}, n_paths {n_paths}, max_context {max_context}: each must be 1 or more")
@@ -127,21 +134,34 @@ def simulate(
     given = _series(tokenizer, folded, x, x_stamp, y_stamp, horizon)
     n_series = len(given[0])
 
-    def run(first: int, last: int, stream: Stream) -> Rollout:
+    def run(first: int, last: int, streams: Sequence[tuple[int, Stream]]) -> Rollout:
         with torch.no_grad():
             bars, past_fields, next_fields = (each[first:last] for each in given)
             lengths = [len(each) for each in bars]
             past = tokenizer.folded.encode(_padded(bars).clamp_(-CLIP, CLIP))
             times = folded.time(_padded(past_fields)), folded.time(torch.stack(next_fields))
-            drawn = _draw(folded, past, times, lengths, n_paths, horizon, sampling, max_context, stream, cancel)
-            return _decode(tokenizer, past, lengths, drawn, max_context)
+            groups = _groups(lengths, horizon, max_context)
+            pieces = [
+                _draw(folded, groups, past, times, lengths, n, horizon, sampling, max_context, stream, cancel)
+                for n, stream in streams
+            ]
+            groups.clear()  # their keys and values are not needed to decode
+            s1, s2 = (torch.cat(ids, 1) for ids in zip(*pieces, strict=True))
+            return _decode(tokenizer, past, lengths, (s1, s2), max_context)
 
     if seed is None:
-        return run(0, n_series, SharedStream())
+        return run(0, n_series, [(n_paths, SharedStream())])
     seeds = series_seeds(seed, n_series)
+    ranges = even_parts(n_paths, paths_at_once or n_paths)
 
     def part(first: int, last: int) -> Callable[[], Rollout]:
-        return lambda: run(first, last, PathStreams(seeds[first:last], n_paths, horizon, folded.device))
+        def work() -> Rollout:
+            some = seeds[first:last]
+            return run(
+                first, last, [(n - m, PathStreams(some, range(m, n), horizon, folded.device)) for m, n in ranges]
+            )
+
+        return work
 
     n_parts = min(workers.n_workers(), n_series) if folded.device.type == "cpu" else 1
     if n_parts == 1:
@@ -186,27 +206,29 @@ def _padded(series: list[Tensor]) -> Tensor:
 
 @dataclass(slots=True)
 class _Group:
-    """Series that leave the cache at the same step, and their rows of the batch."""
+    """Series that leave the cache at the same step; their prefix serves one piece of their paths after another."""
 
     series: list[int]
-    rows: Tensor
     cached_steps: int
+    prefix: Prefix | None = None
     paths: Paths | None = None
 
+    def rows(self, S: int, device: torch.device) -> Tensor:
+        """Where S paths of each series stand in the batch."""
+        return torch.tensor([i * S + s for i in self.series for s in range(S)], device=device)
 
-def _groups(lengths: list[int], S: int, P: int, C: int, device: torch.device) -> list[_Group]:
+
+def _groups(lengths: list[int], P: int, C: int) -> list[_Group]:
     """A step with n known bars is cached while n ≤ C, so series i has C − L_i + 1 cached steps."""
     by_steps: dict[int, list[int]] = {}
     for index, length in enumerate(lengths):
         by_steps.setdefault(min(P, max(0, C - length + 1)), []).append(index)
-    return [
-        _Group(members, torch.tensor([i * S + s for i in members for s in range(S)], device=device), steps)
-        for steps, members in by_steps.items()
-    ]
+    return [_Group(members, steps) for steps, members in by_steps.items()]
 
 
 def _draw(
     model: FoldedPredictor,
+    groups: list[_Group],
     past: tuple[Tensor, Tensor],
     times: tuple[Tensor, Tensor],
     lengths: list[int],
@@ -220,13 +242,15 @@ def _draw(
     """s1 and s2, each [B, S, P]."""
     B = len(lengths)
     s1, s2 = (past[0].new_zeros(B, S, P) for _ in range(2))
-    groups = _groups(lengths, S, P, C, model.device)
+    rows_of = [group.rows(S, model.device) for group in groups]
+    for group in groups:
+        group.paths = None
     for step in range(P):
         if cancel():
             raise RolloutCancelled(f"cancelled before bar {step + 1} of {P}")
         active = [
-            (group.rows[first:last], paths)
-            for group in groups
+            (rows[first:last], paths)
+            for group, rows in zip(groups, rows_of, strict=True)
             for first, last, paths in _at_step(model, group, past, times, lengths, (s1, s2), step, C)
         ]
         alone = len(active) == 1
@@ -257,7 +281,8 @@ def _at_step(
 ) -> list[tuple[int, int, Paths]]:
     """The paths of a group ready to name bar `step`, as ranges of the group's rows."""
     if step < group.cached_steps:
-        return [(0, len(group.rows), _cached(model, group, past, times, lengths, drawn, step))]
+        rows = len(group.series) * drawn[0].shape[1]
+        return [(0, rows, _cached(model, group, past, times, lengths, drawn, step))]
     group.paths = None
     return _windows(model, group, past, times, lengths, drawn, step, C)
 
@@ -272,11 +297,12 @@ def _cached(
     step: int,
 ) -> Paths:
     members = slice(None) if len(group.series) == len(lengths) else group.series
-    if group.paths is None:
+    if group.prefix is None:
         known = [lengths[i] for i in group.series]
         s1, s2, time = (each[members, : max(known)] for each in (*past, times[0]))
-        prefix = prefill(model, s1, s2, time, known)
-        group.paths = Paths(model, prefix, drawn[0].shape[1], group.cached_steps - 1)
+        group.prefix = prefill(model, s1, s2, time, known)
+    if group.paths is None:
+        group.paths = Paths(model, group.prefix, drawn[0].shape[1], group.cached_steps - 1)
     else:
         bar = slice(step - 1, step)
         group.paths.extend(drawn[0][members, :, bar], drawn[1][members, :, bar], times[1][members, bar])

@@ -116,15 +116,17 @@ class PathStreams:
     the top-p filter removes, which then draw from what it keeps: p + (1 − Z) p / Z = p / Z for a kept mass Z.
     """
 
-    def __init__(self, seeds: Sequence[int], n_paths: int, horizon: int, device: torch.device | str = "cpu") -> None:
-        uniforms = np.empty((len(seeds), n_paths, horizon * 2, 2))
+    def __init__(
+        self, seeds: Sequence[int], paths: Sequence[int], horizon: int, device: torch.device | str = "cpu"
+    ) -> None:
+        uniforms = np.empty((len(seeds), len(paths), horizon * 2, 2))
         for row, seed in enumerate(seeds):
-            for path in range(n_paths):
+            for column, path in enumerate(paths):
                 key = np.array([seed & (1 << 64) - 1, path], dtype=np.uint64)
                 bits = np.random.Generator(np.random.Philox(key=key)).integers(
                     1 << 32, size=uniforms.shape[2:], dtype=np.uint32
                 )
-                uniforms[row, path] = bits / 2.0**32
+                uniforms[row, column] = bits / 2.0**32
         by_draw = np.ascontiguousarray(uniforms.reshape(-1, *uniforms.shape[2:]).transpose(1, 2, 0))
         self._uniforms = torch.from_numpy(by_draw).to(device)
         self._next = 0

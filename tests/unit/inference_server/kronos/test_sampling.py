@@ -69,7 +69,7 @@ def test_ties_with_the_kth_largest_all_stay() -> None:
 def test_ids_come_as_often_as_the_filtered_distribution_says(sampling: Sampling, stream: str) -> None:
     n = 40_000
     torch.manual_seed(5)
-    source = PathStreams([11], n, 1) if stream == "own" else SharedStream()
+    source = PathStreams([11], range(n), 1) if stream == "own" else SharedStream()
 
     drawn = source.draw(LOGITS.expand(n, -1), sampling)
 
@@ -93,8 +93,8 @@ def test_top_p_without_sorting_draws_what_sorting_first_draws() -> None:
 
 def test_a_path_keeps_its_stream_in_any_batch_and_for_any_number_of_paths_or_bars() -> None:
     logits = torch.randn(1, 50, generator=torch.Generator().manual_seed(0))
-    alone = PathStreams([7], 2, 3)
-    crowded = PathStreams([5, 7, 9], 4, 8)
+    alone = PathStreams([7], range(2), 3)
+    crowded = PathStreams([5, 7, 9], range(4), 8)
 
     for _ in range(6):
         few = alone.draw(logits.expand(2, -1), Sampling())
@@ -103,7 +103,7 @@ def test_a_path_keeps_its_stream_in_any_batch_and_for_any_number_of_paths_or_bar
 
 
 def test_paths_and_series_have_different_streams() -> None:
-    drawn = PathStreams(series_seeds(3, 3), 4, 30)
+    drawn = PathStreams(series_seeds(3, 3), range(4), 30)
     ids = torch.stack([drawn.draw(torch.zeros(12, 1000), Sampling()) for _ in range(60)], -1)
 
     assert len({tuple(row) for row in ids.tolist()}) == 12
