@@ -1,5 +1,6 @@
 """Values out of JSON that a stranger wrote, each checked, each error naming the field and what it held."""
 
+import reprlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, NoReturn
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from candlecast.errors import CandlecastError
 
 LATEST: Final = 1 << 36  # epoch seconds, the year 4147; later ones are milliseconds by mistake
+_NUMBERS: Final = frozenset({int, float})
+_BRIEF: Final = reprlib.Repr()
+_BRIEF.maxlevel = 3
 
 
 class MessageError(CandlecastError):
@@ -64,16 +68,19 @@ def whole(fields: Mapping[str, Any], name: str, low: int, high: int, default: in
 
 
 def numbers(value: object, name: str) -> NDArray[np.float64]:
-    """`value` as float64, of one shape and of numbers only: numpy alone would read "1" and null too."""
+    """`value`, a list of numbers or of such lists, as float64 of one shape.
+
+    numpy alone would read "1", null and true too, and make room for the longest text in every place.
+    """
     if not isinstance(value, list):
         _not_numbers(name, value)
+    for row in value if value and isinstance(value[0], list) else [value]:
+        if not isinstance(row, list) or not _NUMBERS.issuperset(map(type, row)):
+            _not_numbers(name, value)
     try:
-        array = np.array(value)
+        return np.array(value, dtype=np.float64)
     except ValueError:
         raise MessageError(f"{name} has rows of different lengths") from None
-    if array.size and array.dtype.kind not in "iuf":
-        _not_numbers(name, value)
-    return array.astype(np.float64)
 
 
 def single(values: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -100,11 +107,11 @@ def epochs(times: NDArray[np.datetime64]) -> NDArray[np.int64]:
 
 
 def short(value: object) -> str:
-    """`value` for a sentence: never more than a line of what the other side sent."""
+    """`value` for a sentence: never more than a line of what the other side sent, however deep or long it is."""
     match value:
         case list() | dict() if len(value) > 4:
             return f"a list of {len(value)}" if isinstance(value, list) else f"an object of {len(value)} fields"
         case str():
             return repr(value if len(value) <= 40 else value[:37] + "...")
-    text = repr(value)
+    text = _BRIEF.repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,11 +1,15 @@
 """A real server on a free port, a model that waits to be told, and a far side that misbehaves as told."""
 
 import contextlib
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,6 +65,11 @@ class Served:
 
     url: str
     service: Service
+    server: uvicorn.Server
+
+    def n_connected(self) -> int:
+        """Requests that are being answered."""
+        return len(self.server.server_state.tasks)
 
 
 @pytest.fixture
@@ -94,12 +103,39 @@ def _server(models: Sequence[Forecaster], settings: ServerSettings) -> Iterator[
         assert thread.is_alive(), "the server did not start"
         pause.wait(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
-    yield Served(f"http://127.0.0.1:{port}", app.state.service)
+    yield Served(f"http://127.0.0.1:{port}", app.state.service, server)
     for work in list(app.state.service.at_work):
         work.stop("draining")
     server.should_exit = True
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Any]:
+    """Start `python -m inference_server`, or another `module`, on a free port; variables by keyword."""
+    running: list[subprocess.Popen[str]] = []
+
+    def begin(*arguments: str, module: str = "inference_server", **env: str) -> tuple[subprocess.Popen[str], str]:
+        port_file = tmp_path / f"port-{len(running)}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, "--port", "0", "--port-file", str(port_file), *arguments],
+            env={**os.environ, **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        running.append(process)
+        pause = threading.Event()
+        while not port_file.exists():
+            assert process.poll() is None, process.communicate()[1]
+            pause.wait(0.01)
+        return process, f"http://127.0.0.1:{int(port_file.read_text())}"
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

@@ -48,8 +48,9 @@ class Caller:
 
     def read(self) -> bytes:
         """Everything until the server closes the connection."""
-        self._socket.settimeout(PATIENCE_S)
-        return b"".join(iter(lambda: self._socket.recv(1 << 20), b""))
+        with self._socket as connection:
+            connection.settimeout(PATIENCE_S)
+            return b"".join(iter(lambda: connection.recv(1 << 20), b""))
 
 
 def metric(url: str, name: str) -> float:

@@ -1,46 +1,19 @@
 """The server as a process: how it starts, how it is told to stop, how it fails."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
-import pytest
 
-PATIENCE_S = 30.0
-
-
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Any]:
-    running: list[subprocess.Popen[str]] = []
-
-    def begin(*arguments: str, **env: str) -> tuple[subprocess.Popen[str], str]:
-        port_file = tmp_path / f"port-{len(running)}"
-        process = subprocess.Popen(
-            [sys.executable, "-m", "inference_server", "--port", "0", "--port-file", str(port_file), *arguments],
-            env={**os.environ, **env},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        running.append(process)
-        pause = threading.Event()
-        while not port_file.exists():
-            assert process.poll() is None, process.communicate()[1]
-            pause.wait(0.01)
-        return process, f"http://127.0.0.1:{int(port_file.read_text())}"
-
-    yield begin
-    for process in running:
-        process.kill()
-        process.communicate()
+from tests.integration.inference.talk import JSON, LINES, PATIENCE_S, wait_for
 
 
 def long_body(series_of: Any, body_of: Any, n_items: int = 60) -> bytes:
@@ -60,12 +33,11 @@ def test_sigterm_lets_admitted_work_finish_refuses_new_work_and_exits_with_0(
     start: Any, series_of: Any, body_of: Any
 ) -> None:
     process, url = start()
-    headers = {"content-type": "application/json", "accept": "application/x-ndjson"}
     small = body_of([series_of("SPY")])
     lines: list[dict[str, Any]] = []
     refused = None
     with httpx.stream(
-        "POST", f"{url}/predict", content=long_body(series_of, body_of), headers=headers, timeout=PATIENCE_S
+        "POST", f"{url}/predict", content=long_body(series_of, body_of), headers=LINES, timeout=PATIENCE_S
     ) as answer:
         for line in answer.iter_lines():
             lines.append(orjson.loads(line))
@@ -73,7 +45,7 @@ def test_sigterm_lets_admitted_work_finish_refuses_new_work_and_exits_with_0(
                 process.send_signal(signal.SIGTERM)
                 while httpx.get(f"{url}/readyz").status_code == 200:
                     pass
-                refused = httpx.post(f"{url}/predict", content=small, headers=headers)
+                refused = httpx.post(f"{url}/predict", content=small, headers=LINES)
 
     assert refused is not None
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "10")
@@ -83,10 +55,9 @@ def test_sigterm_lets_admitted_work_finish_refuses_new_work_and_exits_with_0(
 
 def test_a_second_sigterm_stops_the_work_at_its_next_step(start: Any, series_of: Any, body_of: Any) -> None:
     process, url = start()
-    headers = {"content-type": "application/json", "accept": "application/x-ndjson"}
     lines: list[dict[str, Any]] = []
     with httpx.stream(
-        "POST", f"{url}/predict", content=long_body(series_of, body_of), headers=headers, timeout=PATIENCE_S
+        "POST", f"{url}/predict", content=long_body(series_of, body_of), headers=LINES, timeout=PATIENCE_S
     ) as answer:
         for line in answer.iter_lines():
             if not lines:
@@ -101,9 +72,92 @@ def test_a_second_sigterm_stops_the_work_at_its_next_step(start: Any, series_of:
     assert process.wait(PATIENCE_S) == 0
 
 
-def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+def test_a_second_sigterm_ends_a_model_that_never_asks_whether_to_stop(
+    start: Any, series_of: Any, body_of: Any, tmp_path: Path
+) -> None:
+    hold = tmp_path / "hold"
+    hold.touch()
+    process, url = start(module="tests.odd_server", INFERENCE_DRAIN_S="600", ODD_HOLD=str(hold))
+    body = body_of([series_of("A")], model_name="deaf")
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(httpx.post, f"{url}/predict", content=body, headers=LINES, timeout=PATIENCE_S)
+        wait_for(lambda: bool(httpx.get(f"{url}/readyz").json()["busy"]))
+        process.send_signal(signal.SIGTERM)
+        wait_for(lambda: httpx.get(f"{url}/readyz").status_code == 503)
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(PATIENCE_S) == 0
+        assert answer.exception() is not None  # cut, without an end
+    assert hold.exists()
+
+
+# -- a lost device -----------------------------------------------------------------------------------
+
+
+def test_a_lost_device_makes_the_server_unready_within_the_request_and_ends_it_with_70(
+    start: Any, series_of: Any, body_of: Any
+) -> None:
+    process, url = start(module="tests.odd_server")
+    lines: list[dict[str, Any]] = []
+    body = body_of([series_of(symbol) for symbol in ("A", "LOST", "B")], model_name="lost")
+    with httpx.stream("POST", f"{url}/predict", content=body, headers=LINES, timeout=PATIENCE_S) as answer:
+        for line in answer.iter_lines():
+            lines.append(orjson.loads(line))
+            if lines[-1]["type"] == "end":
+                with contextlib.suppress(httpx.TransportError):  # or it is gone already
+                    ready = httpx.get(f"{url}/readyz")
+                    assert ready.status_code == 503
+                    assert "the device failed (illegal memory access)" in ready.json()["detail"]
+
+    assert [line.get("symbol") for line in lines] == ["A", None]
+    assert {name: lines[-1][name] for name in ("type", "n_ok", "n_failed", "reason")} == {
+        "type": "end",
+        "n_ok": 1,
+        "n_failed": 0,
+        "reason": "device",
+    }
+    assert process.wait(PATIENCE_S) == 70
+    _, err = process.communicate()
+    assert "the supervisor starts another" in err.splitlines()[-1]
+
+
+def test_a_document_of_which_nothing_was_done_when_the_device_was_lost_is_503(
+    start: Any, series_of: Any, body_of: Any
+) -> None:
+    process, url = start(module="tests.odd_server")
+
+    answer = httpx.post(f"{url}/predict", content=body_of([series_of("LOST")], "lost"), headers=JSON)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+    assert "s3cret" not in answer.text
+    assert process.wait(PATIENCE_S) == 70
+
+
+def test_a_device_that_is_lost_at_the_first_trial_ends_the_process_before_it_serves(tmp_path: Path) -> None:
+    port_file = tmp_path / "port"
+    ended = run("--port", "0", "--port-file", str(port_file), module="tests.odd_server", ODD_LOST="CANARY")
+
+    assert ended.returncode == 70
+    assert not port_file.exists()
+    assert "the device failed (illegal memory access)" in ended.stderr
+
+
+def test_a_model_that_does_not_work_is_named_as_soon_as_the_server_is_ready(start: Any) -> None:
+    _, url = start(module="tests.odd_server")
+
+    state = httpx.get(f"{url}/readyz").json()
+
+    assert [one.partition("@")[0] for one in state["models"]] == ["baseline-rw", "slow", "deaf", "lost"]
+    assert set(state["failed"]) == {"broken"}
+    assert "ValueError" in state["failed"]["broken"]
+
+
+# -- how it fails to start ---------------------------------------------------------------------------
+
+
+def run(*arguments: str, module: str = "inference_server", **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "inference_server", *arguments],
+        [sys.executable, "-m", module, *arguments],
         env={**os.environ, **env},
         capture_output=True,
         text=True,

@@ -1,7 +1,7 @@
 """The server's promises, each over a real connection."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -245,6 +245,49 @@ def test_a_client_that_hangs_up_stops_the_work_at_the_next_step(
     assert metric(served.url, 'modelserver_requests_total{outcome="cancelled"}') == 1
 
 
+class Stepping:
+    """Takes one step towards its forecast each time it is let, and asks before each whether to go on."""
+
+    info = ModelInfo("stepping", "5" * 64, None, False, "bitwise", "counts its steps")
+
+    def __init__(self) -> None:
+        self.n_steps = 0
+        self.let, self.ended = threading.Semaphore(0), threading.Event()
+
+    def forecast(self, series: Sequence[Series], *, cancel: Callable[[], bool], **_: Any) -> Iterator[Result]:
+        for _one in series:
+            while not cancel():
+                self.n_steps += 1
+                assert self.let.acquire(timeout=PATIENCE_S)
+            self.ended.set()
+            return
+        yield from ()
+
+
+@pytest.mark.parametrize("why", ["hang up", "deadline"])
+@pytest.mark.parametrize("headers", [JSON, LINES])
+def test_after_a_goodbye_or_a_deadline_the_model_takes_no_further_step(
+    serve: Any, series_of: Any, body_of: Any, headers: dict[str, str], why: str
+) -> None:
+    model = Stepping()
+    served = serve(model)
+    deadline = {"x-deadline-ms": "100"} if why == "deadline" else {}
+    caller = Caller(served.url, body_of([series_of("A")], "stepping"), headers | deadline)
+    for n_steps in (1, 2, 3):
+        wait_for(lambda: model.n_steps == n_steps)  # noqa: B023
+        if n_steps < 3:
+            model.let.release()
+
+    if why == "hang up":
+        caller.hang_up()
+    wait_for(lambda: all(work.stopped for work in served.service.at_work))
+    model.let.release(100)
+
+    assert model.ended.wait(PATIENCE_S)
+    assert model.n_steps == 3  # the one that was being taken was the last
+    caller.hang_up()
+
+
 def test_a_client_that_hangs_up_while_it_waits_never_starts(
     serve: Any, gated: Any, series_of: Any, body_of: Any
 ) -> None:
@@ -351,6 +394,58 @@ def test_items_arrive_one_by_one_and_not_at_the_end(serve: Any, series_of: Any, 
     assert symbols == ["A", "B", "C"]
 
 
+# -- a lost device -----------------------------------------------------------------------------------
+
+
+def test_when_the_device_is_lost_the_request_ends_with_its_reason_and_what_waits_never_starts(
+    serve: Any, series_of: Any, body_of: Any
+) -> None:
+    may_go, started = threading.Event(), threading.Event()
+
+    class Lost(RandomWalk):
+        info = ModelInfo("lost", "1" * 64, None, False, "bitwise", "loses its device", gives_quantiles=True)
+        seen: tuple[str, ...] = ()
+
+        def forecast(self, series: Sequence[Series], **options: Any) -> Iterator[Result]:
+            for one in series:
+                self.seen += (one.symbol,)
+                started.set()
+                assert may_go.wait(PATIENCE_S)
+                if one.symbol == "B":
+                    raise RuntimeError("CUDA error: device-side assert triggered")
+                yield from super().forecast([one], **options)
+
+    model = Lost()
+    served = serve(model)
+
+    def ask(symbols: str, headers: dict[str, str]) -> httpx.Response:
+        body = body_of([series_of(symbol) for symbol in symbols], "lost")
+        return httpx.post(f"{served.url}/predict", content=body, headers=headers, timeout=PATIENCE_S)
+
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(ask, "ABC", LINES)
+        assert started.wait(PATIENCE_S)
+        waiting = [pool.submit(ask, "D", headers) for headers in (JSON, LINES)]
+        wait_for(lambda: served.service.scheduler.n_waiting == 2)
+        may_go.set()
+        lines = lines_of(first.result())
+        document, stream = (one.result() for one in waiting)
+
+    assert [line["symbol"] for line in items_of(lines)] == ["A"]
+    assert lines[-1]["reason"] == "device"
+    assert (document.status_code, document.headers["retry-after"]) == (503, "30")
+    assert lines_of(stream)[-1]["reason"] == "device"
+    assert model.seen == ("A", "B")
+
+    ready, refused = httpx.get(f"{served.url}/readyz"), ask("E", JSON)
+    assert (ready.status_code, refused.status_code) == (503, 503)
+    assert "the device failed (device-side assert)" in refused.json()["detail"]
+    assert httpx.get(f"{served.url}/healthz").status_code == 200
+    assert metric(served.url, "modelserver_ready") == 0
+    assert metric(served.url, 'modelserver_requests_total{outcome="error"}') == 1
+    assert served.service.lost.is_set()
+
+
 # -- drain -------------------------------------------------------------------------------------------
 
 
@@ -432,21 +527,6 @@ def test_fewer_than_ten_paths_make_quantiles_only_where_the_model_gives_them_its
     assert "n_paths of 10 or more" in ask("gated", 9).json()["detail"]
     assert ask("gated", 10).status_code == 200
     assert ask("baseline-rw", 0).status_code == 200
-
-
-@pytest.mark.parametrize("declared", [True, False])
-def test_a_body_beyond_the_limit_is_refused_before_it_is_read_whole(serve: Any, declared: bool) -> None:
-    url = serve(body_limit_mb=1).url
-
-    def stream() -> Iterator[bytes]:
-        for _ in range(11):
-            yield b" " * 100_000
-
-    content = b" " * 1_100_000 if declared else stream()
-    answer = httpx.post(f"{url}/predict", content=content, headers=JSON)
-
-    assert answer.status_code == 413
-    assert "1000000 bytes" in answer.json()["detail"]
 
 
 def test_the_list_of_models_says_what_each_is(serve: Any, gated: Any) -> None:
