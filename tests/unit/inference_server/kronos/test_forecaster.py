@@ -10,8 +10,9 @@ import torch
 
 from candlecast.forecasts import LEVELS, Forecast, Refusal, Series, forecast_fault
 from inference_server.kronos import KronosTokenizer
+from inference_server.kronos.anchoring import anchored, coherent
 from inference_server.kronos.errors import WeightsError
-from inference_server.kronos.forecaster import KronosForecaster, Mode, anchored, coherent
+from inference_server.kronos.forecaster import KronosForecaster, Mode
 from tests.unit.inference_server.kronos.random_models import random_predictor, random_tokenizer
 
 ISSUED = datetime(2025, 3, 3, 12, tzinfo=UTC)
@@ -155,9 +156,10 @@ def test_cancelling_ends_the_answers_between_two_bars(forecaster: KronosForecast
     def during_the_second() -> bool:
         nonlocal asked
         asked += 1
-        return asked > 12  # a series asks once, then once per bar
+        return asked > 12  # a micro-batch asks once, then once per bar
 
-    results = list(forecaster.forecast([series()] * 3, horizon=8, n_paths=2, cancel=during_the_second))
+    unequal = [series(n=n) for n in (30, 29, 28)]  # of one lookback each, so each in a micro-batch of its own
+    results = list(forecaster.forecast(unequal, horizon=8, n_paths=2, cancel=during_the_second))
 
     assert len(results) == 1
     assert asked == 13
