@@ -73,6 +73,33 @@ class EventEncoder:
         bars = {name: LeaderBars.of(closed_at, close) for name, (closed_at, close) in leaders.items()}
         self._known_future = KnownFuture(Schedule.of(entries), elapsed or _session_elapsed)
         self._past_only = PastOnly(first_prints(entries), bars)
+        self._told_apart = set(self._known_future.all.symbol.tolist())
+        self._made: dict[tuple[object, ...], tuple[NDArray[np.float32], dict[str, Any]]] = {}
+
+    def tensor_and_context(
+        self,
+        instrument: "Instrument",
+        interval: str,
+        opened_at: Instants,
+        closed_at: Instants,
+        target_opened_at: Instants,
+        target_closed_at: Instants,
+        issued_at: datetime,
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """`encode` and `context`, made once for all instruments that no event tells apart; not to be written into.
+
+        Thousands of instruments share a calendar and its hours; only one that the calendar names has events of its own.
+        """
+        times = (opened_at, closed_at, target_opened_at, target_closed_at)
+        own = instrument.symbol if instrument.symbol in self._told_apart else ""
+        key = (
+            (instrument.calendar, instrument.asset_class, own, interval, issued_at),
+            *(at.astype("datetime64[s]").tobytes() for at in times),
+        )
+        if key not in self._made:
+            tensor = self.encode(instrument, interval, *times, issued_at=issued_at)
+            self._made[key] = tensor, self.context(instrument, interval, *times, issued_at=issued_at)
+        return self._made[key]
 
     def encode(
         self,

@@ -96,8 +96,7 @@ def prepare(
     context: dict[str, Any] = {"events": None}
     if encoder is not None:
         times = (lookback.opened_at, lookback.closed_at, target_opened_at, target_at)
-        events = encoder.encode(instrument, interval, *times, issued_at=issued_at)
-        context = encoder.context(instrument, interval, *times, issued_at=issued_at)
+        events, context = encoder.tensor_and_context(instrument, interval, *times, issued_at=issued_at)
     if n_holes:
         context = {**context, "holes": n_holes}
 

@@ -8,7 +8,7 @@ slot again asks for what is missing and changes no row.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import stamina
@@ -36,9 +36,9 @@ from jobs.run import Run
 BASELINE = "baseline-rw"
 # The level of the VIX is measured against the 252 of its bars before the lookback's first.
 LEADERS_BACK: Final[dict[Interval, timedelta]] = {"1h": timedelta(days=60), "1d": timedelta(days=420)}
-# While answers stream in, a transaction takes what came within a second, or while the server was silent.
+# While answers stream in, a transaction takes what came within some seconds, or before the server fell silent.
 GROUP: Final = 500
-COMMIT_S: Final = 1.0
+COMMIT_S: Final = 5.0
 
 
 class UnknownSymbols(CandlecastError):
@@ -340,7 +340,7 @@ class _Writer:
 def row_of(prepared: Prepared, forecast: Forecast, request: Request, run: Run | None) -> PredictionRow:
     """The ledger row of a forecast."""
     series = prepared.series
-    targets = [instant_of(at) for at in prepared.target_at]
+    targets = [at.replace(tzinfo=UTC) for at in prepared.target_at.astype("datetime64[s]").tolist()]
     return PredictionRow(
         symbol=series.symbol,
         interval=series.interval,

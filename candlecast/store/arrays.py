@@ -7,7 +7,7 @@ Instants are `datetime64[us]` in UTC here. NULL has no place in such an array: q
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
@@ -78,6 +78,29 @@ class Dates(PgArray):
 
     element_oid, array_oid, wire = 1082, 1182, ">i4"
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Byteas:
+    """A parameter of the type bytea[]; None is NULL. In binary, where a list would be written as hexadecimal text."""
+
+    values: Sequence[bytes | None]
+
+    def dump(self) -> bytes:
+        parts = [struct.pack("!iiiii", 1, any(one is None for one in self.values), 17, len(self.values), 1)]
+        for one in self.values:
+            parts += [struct.pack("!i", -1)] if one is None else [struct.pack("!i", len(one)), one]
+        return b"".join(parts) if self.values else struct.pack("!iii", 0, 0, 17)
+
+
+class _ByteasDumper(Dumper):
+    format = Format.BINARY
+    oid = 1001
+
+    def dump(self, obj: Byteas) -> bytes:
+        return obj.dump()
+
+
+psycopg.adapters.register_dumper(Byteas, _ByteasDumper)
 
 KINDS: Final[tuple[type[PgArray], ...]] = (Float8s, Int8s, Int4s, Int2s, Bools, Uuids, Tids, Timestamps, Dates)
 

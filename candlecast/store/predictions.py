@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from sqlalchemy import Connection
 
 from candlecast.errors import CandlecastError
-from candlecast.store.arrays import Bools, Float8s, Int4s, Int8s, Timestamps, Uuids
+from candlecast.store.arrays import Bools, Byteas, Float8s, Int4s, Int8s, Timestamps, Uuids
 from candlecast.store.paths import CODEC, Paths, pack, paths_hash, read_paths
 from candlecast.store.sql import load
 
@@ -199,8 +199,9 @@ def check(row: PredictionRow) -> None:
 def _insert(conn: Connection, rows: Sequence[PredictionRow], scored_steps: Sequence[int]) -> int:
     packed = [None if row.paths is None else pack(row.paths) for row in rows]
     horizons = np.array([row.horizon for row in rows])
+    ids = [row.prediction_id for row in rows]
     parameters = {
-        "prediction_id": _ids([row.prediction_id for row in rows]),
+        "prediction_id": _ids(ids),
         "symbol": [row.symbol for row in rows],
         "interval": [row.interval for row in rows],
         "model_name": [row.model_name for row in rows],
@@ -219,47 +220,54 @@ def _insert(conn: Connection, rows: Sequence[PredictionRow], scored_steps: Seque
         "n_paths": Int4s(np.array([row.n_paths for row in rows])),
         "lookback_start": _instants([row.lookback_start for row in rows]),
         "lookback_end": _instants([row.lookback_end for row in rows]),
-        "data_hash": [_bytes(row.data_hash) for row in rows],
+        "data_hash": Byteas([_bytes(row.data_hash) for row in rows]),
         "event_context": [json.dumps(dict(row.event_context), allow_nan=False) for row in rows],
         "synthetic": Bools(np.array([row.synthetic for row in rows])),
-        "paths_hash": [
-            None if blob is None else paths_hash(blob, row.n_paths, row.horizon)
-            for row, blob in zip(rows, packed, strict=True)
-        ],
+        "paths_hash": Byteas(
+            [
+                None if blob is None else paths_hash(blob, row.n_paths, row.horizon)
+                for row, blob in zip(rows, packed, strict=True)
+            ]
+        ),
         "status": ["replay" if row.replay else "on_time" for row in rows],
         "run_id": [row.run_id for row in rows],
     }
     new = set(conn.execute(load("predictions_insert"), parameters).scalars())
-    inserted = [(row, blob) for row, blob in zip(rows, packed, strict=True) if row.prediction_id in new]
-    with_paths = [(row, blob) for row, blob in inserted if blob is not None]
+    inserted = [(one, row, blob) for one, row, blob in zip(ids, rows, packed, strict=True) if one in new]
+    with_paths = [(one, row, blob) for one, row, blob in inserted if blob is not None]
     if with_paths:
         conn.execute(
             load("paths_insert"),
             {
-                "prediction_id": _ids([row.prediction_id for row, _ in with_paths]),
-                "n_paths": Int4s(np.array([row.n_paths for row, _ in with_paths])),
-                "horizon": Int4s(np.array([row.horizon for row, _ in with_paths])),
+                "prediction_id": _ids([one for one, _, _ in with_paths]),
+                "n_paths": Int4s(np.array([row.n_paths for _, row, _ in with_paths])),
+                "horizon": Int4s(np.array([row.horizon for _, row, _ in with_paths])),
                 "codec": CODEC,
-                "closes": [blob for _, blob in with_paths],
+                "closes": Byteas([blob for _, _, blob in with_paths]),
             },
         )
-    _queue_scores(conn, [row for row, _ in inserted], scored_steps)
+    _queue_scores(conn, [(one, row) for one, row, _ in inserted], scored_steps)
     return len(new)
 
 
-def _queue_scores(conn: Connection, rows: Sequence[PredictionRow], scored_steps: Sequence[int]) -> None:
+def _queue_scores(
+    conn: Connection, rows: Sequence[tuple[uuid.UUID, PredictionRow]], scored_steps: Sequence[int]
+) -> None:
     """Put the steps that will be judged into the scorer's queue, each with what the paths say about it."""
-    pairs = [(row, step) for row in rows for step in scored_steps if step <= row.horizon]
-    if not pairs:
+    steps = [(one, row, step) for one, row in rows for step in scored_steps if step <= row.horizon]
+    if not steps:
         return
     conn.execute(
         load("score_queue"),
         {
-            "prediction_id": _ids([row.prediction_id for row, _ in pairs]),
-            "step": Int4s(np.array([step for _, step in pairs])),
-            "closes": [
-                None if row.paths is None else row.paths[:, step - 1].astype("<f4").tobytes() for row, step in pairs
-            ],
+            "prediction_id": _ids([one for one, _, _ in steps]),
+            "step": Int4s(np.array([step for _, _, step in steps])),
+            "closes": Byteas(
+                [
+                    None if row.paths is None else row.paths[:, step - 1].astype("<f4").tobytes()
+                    for _, row, step in steps
+                ]
+            ),
         },
     )
 

@@ -14,9 +14,10 @@ import orjson
 from candlecast.errors import CandlecastError
 from candlecast.wire import JSON, NDJSON
 from jobs.forecasters.errors import GpuDown, InferenceAuthError, InferenceRejected
-from jobs.forecasters.patience import Patience, retry_after
+from jobs.forecasters.patience import Again, Patience, TooLong, retry_after
 
 RETRIED: Final = frozenset({429, 502, 503, 504, *range(520, 525), 530})
+SILENT_TOO_LONG: Final = 524  # a tunnel that buffers sees no heartbeat, and gives up after its 100 s
 ISOLATED: Final = frozenset({413, 500})  # about what was sent: a smaller chunk may fare better
 BREAK_AFTER: Final = 3  # connections in a row that could not be made
 RESTART_S: Final = 4.0  # the first pause for a server that was there a moment ago: it may be starting again
@@ -94,7 +95,10 @@ class Connection:
             said = f"{self.where} answered {status}: {detail(response)}"
         if status in RETRIED:
             told = retry_after(response.headers.get("retry-after", ""))
-            patience.wait(said, retry_after_s=told, unit_s=unit_s)
+            try:
+                patience.wait(said, retry_after_s=told, unit_s=unit_s)
+            except Again as again:
+                raise TooLong if status == SILENT_TOO_LONG else again from None
         if status in (401, 403) or 300 <= status < 400 or kind == "text/html":
             raise InferenceAuthError(
                 f"{self.where} answered {status} ({kind or 'no content type'}), not a forecast; check INFERENCE_TOKEN "

@@ -33,7 +33,7 @@ from candlecast.wire import (
 )
 from jobs.forecasters.connection import ISOLATED, Connection, Cut, detail, lines, reason
 from jobs.forecasters.errors import InferenceRejected, InferenceUnavailable
-from jobs.forecasters.patience import Again, Cancelled, Patience
+from jobs.forecasters.patience import Again, Cancelled, Patience, TooLong
 
 FIRST_CHUNK: Final = 8  # series, before any was timed
 LARGEST_CHUNK: Final = 256
@@ -228,12 +228,19 @@ class _Call:
             try:
                 with closing(self._post(list(left.values()))) as response:
                     if response.status_code in ISOLATED:
-                        yield from self._smaller(left, response)
+                        said = f"{self.to.connection.where} answered {response.status_code}: {detail(response)}"
+                        response.close()
+                        yield from self._smaller(left, said)
                         return
                     for index, result in self._read(asked, response):
                         del left[index]
                         self.n_alone = 0
                         yield index, result
+            except TooLong:
+                if len(left) > 1:
+                    self.to.item_s = self.to.chunk_s / (len(left) // 2)
+                    yield from self._halves(left)
+                    return
             except Again:
                 continue
             except Cut as cut:
@@ -254,20 +261,21 @@ class _Call:
         request = self.to.connection.request("POST", "/predict", content=body, headers=headers)
         return self.to.connection.send(request, self.patience)
 
-    def _smaller(self, left: dict[int, bytes], response: httpx.Response) -> Indexed:
-        """The same by halves, so that the one item that is at fault is found and does not take the others with it."""
-        chunk, items = list(left), list(left.values())
-        if len(chunk) > 1:
-            half = len(chunk) // 2
-            response.close()
-            yield from self.ask(chunk[:half], items[:half])
-            yield from self.ask(chunk[half:], items[half:])
+    def _smaller(self, left: dict[int, bytes], said: str) -> Indexed:
+        """By halves, so that the one item that is at fault is found and does not take the others with it."""
+        if len(left) > 1:
+            yield from self._halves(left)
             return
-        said = f"{self.to.connection.where} answered {response.status_code}: {detail(response)}"
         self.n_alone += 1
         if self.n_alone >= MAX_ALONE:
             raise InferenceUnavailable(f"{said}; so it did for {self.n_alone} items in a row, each asked alone")
-        yield chunk[0], refuse(self.series[chunk[0]], "server_error", said)
+        (index,) = left
+        yield index, refuse(self.series[index], "server_error", said)
+
+    def _halves(self, left: dict[int, bytes]) -> Indexed:
+        chunk, items, half = list(left), list(left.values()), len(left) // 2
+        yield from self.ask(chunk[:half], items[:half])
+        yield from self.ask(chunk[half:], items[half:])
 
     def _read(self, chunk: Sequence[int], response: httpx.Response) -> Indexed:
         """Each item of `chunk` as its line comes.

@@ -17,6 +17,10 @@ class Again(Exception):
     """The same request may be sent again now."""
 
 
+class TooLong(Again):
+    """The answer took longer than a tunnel waits: less may be asked for now."""
+
+
 class Cancelled(Exception):
     """The caller wants no more."""
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from candlecast.store.arrays import (
     Bools,
+    Byteas,
     Dates,
     Float8s,
     Int2s,
@@ -51,6 +52,14 @@ def test_an_empty_array_is_empty(engine: Engine, kind: type[PgArray], name: str,
         found = fetch_arrays(conn, text(f"SELECT CAST(:sent AS {name}[]) AS back"), {"sent": kind(values[:0])})
 
     assert found["back"].shape == (0,)
+
+
+@pytest.mark.parametrize("values", [[b"", b"\x00\\x", bytes(range(256))], [b"a", None], []])
+def test_bytes_arrive_as_they_were_sent(engine: Engine, values: list[bytes | None]) -> None:
+    with engine.connect() as conn:
+        found = conn.execute(text("SELECT CAST(:sent AS bytea[])"), {"sent": Byteas(values)}).scalar_one()
+
+    assert [None if one is None else bytes(one) for one in found] == values
 
 
 def test_instants_are_read_in_utc_whatever_the_session_says(engine: Engine) -> None:

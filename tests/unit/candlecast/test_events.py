@@ -235,6 +235,28 @@ def test_earnings_mark_every_bar_of_the_symbols_own_day() -> None:
     assert not any(other["is_earnings"])
 
 
+def test_instruments_that_no_event_tells_apart_share_a_tensor_and_the_others_have_their_own() -> None:
+    rows = [scheduled(MONDAY + 3 * HOUR, "CPI m/m"), scheduled(MONDAY + 4 * HOUR, "Apple Inc. Earnings", symbol="AAPL")]
+    what = encoder(rows)
+    msft = SimpleNamespace(symbol="MSFT", calendar="XNYS", asset_class="equity")
+    spy = SimpleNamespace(symbol="SPY", calendar="XNYS", asset_class="equity")
+    fx = SimpleNamespace(symbol="EURUSD", calendar="XNYS", asset_class="forex_commodity")
+    at = MONDAY + 6 * HOUR
+    times = (*bars(MONDAY, 6), *bars(at, 4))
+
+    made = {one.symbol: what.tensor_and_context(one, "1h", *times, issued_at=at) for one in (AAPL, msft, spy, fx, BTC)}
+
+    assert made["SPY"][0] is made["MSFT"][0]
+    for one in (AAPL, msft, spy, fx, BTC):
+        alone = encoder(rows)
+        tensor, context = made[one.symbol]
+        assert tensor.tobytes() == alone.encode(one, "1h", *times, issued_at=at).tobytes()
+        assert context == alone.context(one, "1h", *times, issued_at=at)
+    assert made["AAPL"][1] != made["MSFT"][1]
+    later = what.tensor_and_context(spy, "1h", *bars(MONDAY + HOUR, 6), *bars(at + HOUR, 4), issued_at=at + HOUR)
+    assert later[0].tobytes() != made["SPY"][0].tobytes()
+
+
 def test_earnings_that_move_to_another_day_leave_the_first_one() -> None:
     # Listed for Tuesday (rows 4 to 7), moved at noon on Monday to Wednesday, of which rows 8 and 9 are there.
     listed, moved = MONDAY + DAY + 20.5 * HOUR, MONDAY + 2 * DAY + 20.5 * HOUR
