@@ -30,10 +30,10 @@ class Recipe:
     everywhere_until: float = 0.4
     seed: int = 20250101
     tokenizer_course: Course = field(default_factory=lambda: Course(steps=2400, lr=3e-3))
-    predictor_course: Course = field(default_factory=lambda: Course(steps=3600, lr=2e-3))
+    predictor_course: Course = field(default_factory=lambda: Course(steps=3200, lr=2e-3))
 
 
-WIDTHS = {8: (120, 200), 9: (112, 200), 10: (96, 176)}
+WIDTHS = {8: (120, 200), 9: (112, 200), 10: (96, 160)}
 """d_model and ff_dim of the predictor by bits per id, such that all have about a million parameters."""
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from candlecast.baselines import RandomWalk
 from candlecast.forecasts import Forecaster
@@ -113,6 +114,7 @@ def assess(
         cells=[
             _cell(drawn, used, baseline, interval, asset_class, step)
             for interval, asset_class, step in product(("1h", "1d"), ASSET_CLASSES, CARD_STEPS)
+            if _rows(drawn, interval, asset_class, step).any()
         ],
     )
 
@@ -127,8 +129,12 @@ def _cross_fitted(drawn: Table) -> Table:
     return drawn.widened(factors)
 
 
+def _rows(table: Table, interval: str, asset_class: str, step: int) -> NDArray[np.bool_]:
+    return (table.interval == interval) & (table.asset_class == asset_class) & (table.step == step)
+
+
 def _cell(drawn: Table, used: Table, baseline: Table, interval: str, asset_class: str, step: int) -> Cell:
-    rows = (used.interval == interval) & (used.asset_class == asset_class) & (used.step == step)
+    rows = _rows(used, interval, asset_class, step)
     mine, theirs = used.where(rows), baseline.where(rows)
     inside = mine.inside().astype(np.float64)
     crps, other = mine.crps(), theirs.crps()
