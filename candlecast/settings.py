@@ -41,7 +41,7 @@ def read_env(settings: type[S], env: Mapping[str, str]) -> S:
         if not text:
             continue
         choices = setting.metadata.get("choices")
-        if choices is not None and text.upper() not in choices:
+        if choices is not None and text not in choices and text.upper() not in choices:
             raise BadSetting(name, text, f"one of {', '.join(choices)}")
         if "range" in setting.metadata:
             values[setting.name] = _number(name, text, setting.type in (int, int | None), *setting.metadata["range"])

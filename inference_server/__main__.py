@@ -153,6 +153,7 @@ _OPTIONS = (
     ("--max-context", "max_context", "bars of lookback and horizon together, at most"),
     ("--chronos2-weights", "chronos2_weights", "folder with config.json and model.safetensors, or a hub id"),
     ("--device", "device", "cpu, cuda or auto"),
+    ("--dtype", "dtype", "float32, bfloat16 or auto: half precision on a GPU"),
     ("--threads", "threads", "of torch; 0 leaves its own choice"),
     ("--queue-depth", "queue_depth", "requests that may wait behind the one at work"),
     ("--log-level", "log_level", "DEBUG, INFO, WARNING or ERROR"),

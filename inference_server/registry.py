@@ -100,7 +100,8 @@ def _load_kronos(weights: str, settings: ServerSettings) -> Forecaster:
             f"Kronos weights need the package {error.name}; install it with pip install 'candlecast[inference]'"
         ) from error
     name = settings.kronos_name or name_for(weights)
-    return KronosForecaster.load(weights, name=name, max_context=settings.max_context, device=_device(settings))
+    context, device = settings.max_context, _device(settings)
+    return KronosForecaster.load(weights, name=name, max_context=context, device=device, dtype=settings.dtype)
 
 
 def _device(settings: ServerSettings) -> str:

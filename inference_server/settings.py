@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
-from typing import Self
+from typing import Literal, Self, get_args
 
 from candlecast.errors import CandlecastError
 from candlecast.settings import LOG_LEVELS, read_env
+
+Dtype = Literal["auto", "float32", "bfloat16"]
 
 
 class OpenToTheNetwork(CandlecastError):
@@ -33,6 +35,7 @@ class ServerSettings:
     max_context : bars of lookback and horizon that the weights take, None asks the weights
     chronos2_weights : folder with `config.json` and `model.safetensors`, or a hub id such as `amazon/chronos-2`;
         None serves no chronos-2
+    dtype : of Kronos' weights, keys and values; "auto" is float32 on a CPU, bfloat16 on a GPU
     threads : of torch, 0 leaves torch's own choice
     queue_depth : requests that may wait behind the one at work
     client_s : within which a client has to send its whole request, and to take each piece of the answer
@@ -57,6 +60,7 @@ class ServerSettings:
     client_s: float = field(default=60.0, metadata={"env": "INFERENCE_CLIENT_S", "range": (0.01, 3_600)})
     canary_s: float = field(default=300.0, metadata={"env": "INFERENCE_CANARY_S", "range": (0, 86_400)})
     results_mb: int = field(default=64, metadata={"env": "INFERENCE_RESULTS_MB", "range": (0, 10_000)})
+    dtype: Dtype = field(default="auto", metadata={"env": "INFERENCE_DTYPE", "choices": get_args(Dtype)})
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:

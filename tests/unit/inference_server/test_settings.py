@@ -32,13 +32,31 @@ def test_every_setting_can_come_from_the_environment() -> None:
         "INFERENCE_CLIENT_S": "2.5",
         "INFERENCE_CANARY_S": "60",
         "INFERENCE_RESULTS_MB": "9",
+        "INFERENCE_DTYPE": "bfloat16",
     }
 
     settings = ServerSettings.from_env(env)
 
     assert {one.metadata["env"] for one in fields(ServerSettings)} == set(env)
     assert settings == ServerSettings(
-        "::1", 0, "secret", "folder", "kronos-x", 2048, "cpu", 1, 0, 7, 0.5, 1.5, "DEBUG", "folder-2", 2.5, 60.0, 9
+        "::1",
+        0,
+        "secret",
+        "folder",
+        "kronos-x",
+        2048,
+        "cpu",
+        1,
+        0,
+        7,
+        0.5,
+        1.5,
+        "DEBUG",
+        "folder-2",
+        2.5,
+        60.0,
+        9,
+        "bfloat16",
     )
     assert (settings.body_limit, settings.results_bytes) == (7_000_000, 9_000_000)
 
@@ -54,6 +72,7 @@ def test_every_setting_can_come_from_the_environment() -> None:
         ("INFERENCE_HEARTBEAT_S", "nan"),
         ("KRONOS_MAX_CONTEXT", "many"),
         ("LOG_LEVEL", "LOUD"),
+        ("INFERENCE_DTYPE", "float64"),
     ],
 )
 def test_a_number_that_is_none_or_out_of_range_names_its_variable(name: str, value: str) -> None:
