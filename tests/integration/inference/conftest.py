@@ -23,8 +23,7 @@ from inference_server.app import create_app
 from inference_server.registry import Registry
 from inference_server.service import Service
 from inference_server.settings import ServerSettings
-
-PATIENCE_S = 20.0  # how long a test waits for what has to happen; never how long it should take
+from tests.integration.inference.talk import PATIENCE_S
 
 
 @dataclass(eq=False)

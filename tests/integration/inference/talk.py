@@ -11,7 +11,7 @@ import pytest
 
 JSON = {"content-type": "application/json"}
 LINES = JSON | {"accept": "application/x-ndjson"}
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0  # how long a test waits for what has to happen; never how long it should take
 
 
 def lines_of(response: httpx.Response) -> list[dict[str, Any]]:
