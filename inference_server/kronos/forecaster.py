@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
 from threading import Event
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -105,8 +105,11 @@ class KronosForecaster:
 
         Raises
         ------
-        WeightsError : the weights are not there, do not fit, or no tokenizer is known for the hub id.
+        WeightsError : the weights are not there, do not fit, or no tokenizer is known for the hub id; or another
+            dtype.
         """
+        if dtype not in get_args(Dtype):
+            raise WeightsError(f"dtype is {dtype!r}, needed is one of {', '.join(get_args(Dtype))}")
         folder, published, usage = Path(source).expanduser(), by_hub_id(str(source)), Usage()
         if folder.is_dir():
             parts = [checkpoint.find(folder / part) for part in ("tokenizer", "model") if (folder / part).is_dir()]
