@@ -55,7 +55,8 @@ class RayForecaster:
         except ModuleNotFoundError:
             raise RayMissing from None
         self._ray: Any = ray
-        if not ray.is_initialized():
+        self._starts_it = not ray.is_initialized()
+        if self._starts_it:
             ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
         actor = ray.remote(max_restarts=RESTARTS, max_task_retries=RESTARTS, **actor_options)(_Actor)
         self.actors: list[Any] = [actor.remote(factory) for _ in range(n_actors)]
@@ -69,9 +70,12 @@ class RayForecaster:
         self.close()
 
     def close(self) -> None:
-        """End the actors; the cluster stays."""
-        for actor in self.actors:
-            self._ray.kill(actor)
+        """End the actors, and what was started for them; a cluster that was there before stays."""
+        if self._ray.is_initialized():
+            for actor in self.actors:
+                self._ray.kill(actor)
+            if self._starts_it:
+                self._ray.shutdown()
         self.actors = []
 
     @property
@@ -113,7 +117,8 @@ class RayForecaster:
             except TimeoutError:
                 continue
             except RayError as error:
-                raise InferenceUnavailable(f"Ray: {str(error).splitlines()[0]}") from None
+                first, *rest = [line.strip() for line in str(error).splitlines() if line.strip()] or [repr(error)]
+                raise InferenceUnavailable(f"Ray: {' … '.join([first, *rest[-1:]])}") from None
             for chunk in islice(chunks, 1):
                 pool.submit(send, chunk)
             for result in results:
