@@ -248,7 +248,8 @@ def _ask(
         writer.report.model_down = str(error)
         if isinstance(error, GpuDown):
             outcome, writer.report.model_down = "skipped", f"gpu_down: {error}"
-    writer.flush()
+    finally:
+        writer.flush()  # also when the process is told to end: what was answered is kept
     return list(todo[n_answered:]), outcome
 
 
@@ -272,9 +273,11 @@ class _Writer:
 
     def write(self, prepared: Sequence[Prepared], results: Iterator[Result]) -> None:
         """All results of an in-process forecaster, in order."""
-        for one, result in zip(prepared, results, strict=True):
-            self.take(one, result, BASELINE)
-        self.flush()
+        try:
+            for one, result in zip(prepared, results, strict=True):
+                self.take(one, result, BASELINE)
+        finally:
+            self.flush()
 
     def take(self, prepared: Prepared, result: Result, model_name: str) -> None:
         if isinstance(result, Refusal):

@@ -1,5 +1,6 @@
 """The predict job on a real database: what it reads, what it writes, and that a slot can be run again."""
 
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,13 +12,14 @@ from sqlalchemy import Engine, event, text
 
 import jobs.predict
 from candlecast.baselines import RandomWalk
-from candlecast.forecasts import LEVELS
+from candlecast.forecasts import LEVELS, Result, Series
 from candlecast.instruments import load_instruments
 from candlecast.store.instruments import upsert_instruments
 from candlecast.store.predictions import PredictionRow
 from candlecast.store.runs import Item
 from jobs.forecasters import HttpForecaster
 from jobs.predict import BASELINE, Request, UnknownSymbols, predict
+from jobs.run import Terminated
 from jobs.servers import started
 from tests.small_market import LEADERS, SLOT, SYMBOLS, Market, crowd, random_bars
 
@@ -166,6 +168,24 @@ def test_a_server_that_is_down_costs_the_model_its_rows_and_the_baseline_none(ma
     assert all(outcomes[symbol, BASELINE] == ("ok", "") for symbol in SYMBOLS)
     assert all(outcomes[symbol, "kronos-base"] == ("skipped", "gpu_down") for symbol in SYMBOLS)
     assert {row["model_name"] for row in rows(market)} == {BASELINE}
+
+
+class Ends(HttpForecaster):
+    """Gives three forecasts of the baseline; then the process is told to end."""
+
+    info = RandomWalk.info
+
+    def forecast(self, series: Sequence[Series], **asked: Any) -> Iterator[Result]:
+        asked = {name: asked[name] for name in ("horizon", "n_paths", "base_seed")}
+        yield from RandomWalk().forecast(series[:3], **asked)
+        raise Terminated
+
+
+def test_what_was_answered_before_the_process_is_told_to_end_is_kept(market: Market) -> None:
+    with Ends("http://127.0.0.1:1", BASELINE) as forecaster, pytest.raises(Terminated):
+        run(market, HOURLY, forecaster)
+
+    assert len(rows(market)) == 3
 
 
 @pytest.mark.parametrize("through_a_server", [True, False])
