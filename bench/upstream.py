@@ -29,6 +29,9 @@ class Module:
         folder = Path(folder)
         return cls(json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors"))
 
+    def to(self, device: str) -> "Module":
+        return Module(self.config, {key: value.to(device) for key, value in self.weights.items()})
+
 
 def rms_norm(x: Tensor, gain: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-5) * gain
@@ -40,7 +43,8 @@ def linear(w: Weights, name: str, x: Tensor) -> Tensor:
 
 def rotated(v: Tensor) -> Tensor:
     n, h = v.shape[-2:]
-    angles = torch.arange(n, dtype=torch.float32)[:, None] * 10000.0 ** (-torch.arange(0, h, 2) / h)
+    positions = torch.arange(n, dtype=torch.float32, device=v.device)
+    angles = positions[:, None] * 10000.0 ** (-torch.arange(0, h, 2, device=v.device) / h)
     cos, sin = torch.cat((angles, angles), 1).cos(), torch.cat((angles, angles), 1).sin()
     return v * cos + torch.cat((-v[..., h // 2 :], v[..., : h // 2]), -1) * sin
 
@@ -71,13 +75,15 @@ def encode(tokenizer: Module, x: Tensor) -> tuple[Tensor, Tensor]:
         hidden = block(w, f"encoder.{i}", hidden, config["n_heads"])
     unit = functional.normalize(linear(w, "quant_embed", hidden), dim=-1)
     bits, n1, n2 = (unit > 0).long(), config["s1_bits"], config["s2_bits"]
-    return (bits[..., :n1] * 2 ** torch.arange(n1)).sum(-1), (bits[..., n1:] * 2 ** torch.arange(n2)).sum(-1)
+    powers = 2 ** torch.arange(max(n1, n2), device=x.device)
+    return (bits[..., :n1] * powers[:n1]).sum(-1), (bits[..., n1:] * powers[:n2]).sum(-1)
 
 
 def decode(tokenizer: Module, s1: Tensor, s2: Tensor) -> Tensor:
     w, config = tokenizer.weights, tokenizer.config
     n1, n2 = config["s1_bits"], config["s2_bits"]
-    bits = torch.cat((s1[..., None] >> torch.arange(n1) & 1, s2[..., None] >> torch.arange(n2) & 1), -1)
+    places = torch.arange(max(n1, n2), device=s1.device)
+    bits = torch.cat((s1[..., None] >> places[:n1] & 1, s2[..., None] >> places[:n2] & 1), -1)
     hidden = linear(w, "post_quant_embed", (2.0 * bits - 1.0) / (n1 + n2) ** 0.5)
     for i in range(config["n_dec_layers"] - 1):
         hidden = block(w, f"decoder.{i}", hidden, config["n_heads"])

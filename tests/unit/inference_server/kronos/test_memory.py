@@ -1,11 +1,12 @@
 """What a rollout is said to take against what torch really allocates, and the sizes planned from it."""
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
+from bench.allocations import peak_bytes
 from inference_server.kronos import Kronos, KronosTokenizer
 from inference_server.kronos.config import PredictorConfig, TokenizerConfig
 from inference_server.kronos.memory import Footprint, MicroBatch, _container_room, free_bytes
@@ -17,25 +18,13 @@ BASE = PredictorConfig(10, 10, 12, 832, 16, 2048, 0.0, 0.0, 0.0, 0.0, True)
 TOKENIZER = TokenizerConfig(6, 256, 4, 512, 4, 4, 0.0, 0.0, 0.0, 10, 10, 0.05, 1.0, 1.1, 0.05, 5)
 
 
-def allocated_at_peak(work: Callable[[], object]) -> int:
-    """Bytes that torch's CPU allocator handed out and did not have back yet, at the worst moment of `work`."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        work()
-    assert profile.profiler is not None
-    held, peak = 0, 0
-    for event in profile.profiler.kineto_results.events():
-        if event.name() == "[memory]":
-            held += event.nbytes()
-            peak = max(peak, held)
-    return peak
-
-
 def measured(models: tuple[KronosTokenizer, Kronos], n_series: int, n_paths: int, lookback: int, horizon: int) -> int:
     series = random_series([lookback] * n_series, horizon)
     assert models[0].folded.d_in == 6  # weights are folded before, not in the rollout
     assert models[1].folded.blocks
     options = {"horizon": horizon, "n_paths": n_paths, "max_context": lookback + horizon, "seed": 1}
-    return allocated_at_peak(lambda: simulate(*models, *series, sampling=Sampling(top_p=0.9), **options))
+    work = partial(simulate, *models, *series, sampling=Sampling(top_p=0.9), **options)
+    return peak_bytes(work, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
