@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -28,6 +29,7 @@ from inference_server.settings import ServerSettings
 log = logging.getLogger("inference_server")
 
 LAST_WORDS_S = 2  # for the ends of answers to reach their clients, when nothing else is waited for
+MOST_FILES = 65_536
 
 
 class DrainingServer(uvicorn.Server):
@@ -96,6 +98,7 @@ def main(
         settings, port_file = _options(arguments, env)
         logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
         settings.check()
+        _allow_many_connections()
         listener = _listen(settings.host, settings.port)
         with listener:
             app = create_app(settings, load(settings))
@@ -110,6 +113,14 @@ def main(
         print(f"inference server: {error}", file=sys.stderr)
         return error.exit_code
     return 0
+
+
+def _allow_many_connections() -> None:
+    """As many open files as the system lets this process have: a flood of clients must not keep others out."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _listen(host: str, port: int) -> socket.socket:

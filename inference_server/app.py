@@ -105,11 +105,16 @@ def _add_errors(app: FastAPI, service: Service) -> None:
         return problem(429, str(error), {"retry-after": str(error.retry_after_s)})
 
     @app.exception_handler(Closed)
-    @app.exception_handler(ModelFailed)
-    async def closed(request: Request, error: Closed | ModelFailed) -> Response:
+    async def closed(request: Request, error: Closed) -> Response:
         if request.url.path == "/predict":
             service.metrics.requests.labels("rejected").inc()
         return problem(503, str(error), {"retry-after": str(error.retry_after_s)})
+
+    @app.exception_handler(ModelFailed)
+    async def model_failed(_: Request, error: ModelFailed) -> Response:
+        # Without a Retry-After: nobody knows when it works again, and a job has other things to do than to wait.
+        service.metrics.requests.labels("rejected").inc()
+        return problem(503, str(error))
 
     @app.exception_handler(Exception)
     async def failed(_: Request, error: Exception) -> Response:

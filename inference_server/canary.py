@@ -30,9 +30,9 @@ LIMIT_S: Final = 120.0  # of one trial; on a GPU the first one builds kernels
 class ModelFailed(CandlecastError):
     """The model is loaded and does not work."""
 
-    def __init__(self, name: str, why: str, retry_after_s: int) -> None:
+    def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{name} is not served, its trial forecast failed: {why}")
-        self.retry_after_s = retry_after_s
+        self.name = name
 
 
 class Canary:
@@ -53,7 +53,7 @@ class Canary:
     def check(self, name: str) -> None:
         """Raise `ModelFailed` for a model that may not serve."""
         if name in self.failed:
-            raise ModelFailed(name, self.failed[name], max(1, round(self.every_s)))
+            raise ModelFailed(name, self.failed[name])
 
     async def try_all(self, wanted_elsewhere: Callable[[], bool] = never) -> None:
         """A trial of each model; one that is broken off, because the device is wanted, decides nothing.
@@ -79,8 +79,7 @@ class Canary:
         """Try all models every `every_s` seconds in which the server has no work; never returns."""
         while True:
             await asyncio.sleep(self.every_s)
-            if not busy():
-                await self.try_all(busy)
+            await self.try_all(busy)
 
     async def _fault(self, info: ModelInfo, wanted_elsewhere: Callable[[], bool]) -> str | None:
         """Why `info`'s model may not serve, None when it gave a forecast that may be issued."""

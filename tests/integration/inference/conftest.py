@@ -112,13 +112,18 @@ def _server(models: Sequence[Forecaster], settings: ServerSettings) -> Iterator[
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Any]:
-    """Start `python -m inference_server`, or another `module`, on a free port; variables by keyword."""
+    """Start `python -m inference_server`, or another `module`, on a free port; variables by keyword.
+
+    `before` is what starts the program, such as a shell with limits.
+    """
     running: list[subprocess.Popen[str]] = []
 
-    def begin(*arguments: str, module: str = "inference_server", **env: str) -> tuple[subprocess.Popen[str], str]:
+    def begin(
+        *arguments: str, module: str = "inference_server", before: Sequence[str] = (), **env: str
+    ) -> tuple[subprocess.Popen[str], str]:
         port_file = tmp_path / f"port-{len(running)}"
         process = subprocess.Popen(
-            [sys.executable, "-m", module, "--port", "0", "--port-file", str(port_file), *arguments],
+            [*before, sys.executable, "-m", module, "--port", "0", "--port-file", str(port_file), *arguments],
             env={**os.environ, **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

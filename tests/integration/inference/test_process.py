@@ -91,6 +91,19 @@ def test_a_second_sigterm_ends_a_model_that_never_asks_whether_to_stop(
     assert hold.exists()
 
 
+def test_hundreds_of_silent_connections_keep_nobody_out(start: Any, series_of: Any, body_of: Any) -> None:
+    few_files = ("sh", "-c", 'ulimit -Sn 100; exec "$0" "$@"')
+    _, url = start(before=few_files)
+    address = httpx.URL(url)
+    with contextlib.ExitStack() as silent:
+        for _ in range(300):
+            silent.enter_context(socket.create_connection((address.host, address.port or 80), PATIENCE_S))
+
+        answer = httpx.post(f"{url}/predict", content=body_of([series_of("SPY")]), headers=JSON, timeout=PATIENCE_S)
+
+        assert answer.json()["n_ok"] == 1
+
+
 # -- a lost device -----------------------------------------------------------------------------------
 
 

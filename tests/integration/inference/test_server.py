@@ -216,12 +216,14 @@ def test_a_full_queue_says_when_to_come_back_while_health_and_metrics_answer(
         assert refused.status_code == 429
         unread = httpx.post(f"{served.url}/predict", content=b"{ never parsed", headers=JSON)
         assert unread.status_code == 429
+        unsent = Caller(served.url, b"", JSON | {"content-length": "1000", "connection": "close"}).read()
+        assert b" 429 " in unsent.splitlines()[0]  # a server that first waited for the body would say nothing
         assert refused.headers["content-type"] == "application/problem+json"
         assert int(refused.headers["retry-after"]) >= 1
         assert httpx.get(f"{served.url}/healthz").json() == {"status": "ok"}
         assert httpx.get(f"{served.url}/readyz").json()["waiting"] == 1
         assert metric(served.url, "modelserver_queue_depth") == 1
-        assert metric(served.url, 'modelserver_requests_total{outcome="rejected"}') == 2
+        assert metric(served.url, 'modelserver_requests_total{outcome="rejected"}') == 3
 
         gated.go.set()
         assert [one.result().status_code for one in admitted] == [200, 200]

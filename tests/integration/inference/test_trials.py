@@ -68,7 +68,7 @@ def test_a_model_that_fails_its_trial_is_not_served_and_the_others_are(
     assert metric(url, 'modelserver_model_ready{model="good-one"}') == 1
 
     refused = httpx.post(f"{url}/predict", content=body_of([series_of("A")], "bad-one"), headers=JSON)
-    assert (refused.status_code, refused.headers["retry-after"]) == (503, "300")
+    assert refused.status_code == 503
     assert words in refused.json()["detail"]
     served = httpx.post(f"{url}/predict", content=body_of([series_of("A")], "good-one"), headers=JSON)
     assert served.json()["n_ok"] == 1
