@@ -10,6 +10,7 @@ from urllib.parse import quote
 from candlecast.freshness import freshness
 from gateway.answers import Moment
 from gateway.overview import Listed, Outline
+from gateway.verdicts import BASELINE, Verdict, subject
 
 STATIC: Final = Path(__file__).with_name("static")
 ASSETS: Final[dict[str, tuple[bytes, bytes]]] = {
@@ -25,15 +26,15 @@ CLASSES: Final[dict[str, str]] = {
 MINUS: Final = "\N{MINUS SIGN}"
 
 
-def draw_page(listed: Sequence[Listed], moment: Moment) -> bytes:
-    """The whole page as of `moment`, UTF-8."""
+def draw_page(listed: Sequence[Listed], moment: Moment, verdicts: Sequence[Verdict] | None) -> bytes:
+    """The whole page as of `moment`, UTF-8; `verdicts` is None where they cannot be read."""
     now = datetime.fromtimestamp(moment.second, UTC)
     shown = [item for item in listed if item.enabled and (item.forecast or item.outlines)]
     sections = "".join(
         _section(CLASSES.get(name, name), [item for item in shown if item.asset_class == name], now)
         for name in [*CLASSES, *sorted({item.asset_class for item in shown} - set(CLASSES))]
     )
-    body = _notices(shown, moment, now) + (sections or _nothing())
+    body = _notices(shown, moment, now) + _comparison(shown, verdicts) + (sections or _nothing())
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -89,6 +90,41 @@ def _notices(shown: Sequence[Listed], moment: Moment, now: datetime) -> str:
             f"Every forecast on this page is overdue: the newest knew the market of {age_text(min(ages))} ago."
         )
     return "".join(f'<p class="notice" role="status">{escape(text)}</p>\n' for text in texts)
+
+
+def _comparison(shown: Sequence[Listed], verdicts: Sequence[Verdict] | None) -> str:
+    """How the models on this page compare with the baseline: a sentence per model, interval and record."""
+    models = {
+        (model_name, outline.interval)
+        for item in shown
+        for outline in item.outlines
+        for model_name in outline.models
+        if model_name != BASELINE
+    }
+    if not models:
+        return ""
+    if verdicts is None:
+        said = "<p>The scores cannot be read at the moment.</p>"
+    else:
+        ordered = sorted(models, key=lambda key: (key[0], key[1] == "1d"))
+        said = "<ul>\n" + "".join(_verdicts_of(*model, verdicts) for model in ordered) + "</ul>"
+    return (
+        '<section class="verdicts" aria-labelledby="verdicts"><h2 id="verdicts">Do the models beat the baseline?</h2>\n'
+        f"<p>CRPS is the loss of a whole forecast, less is better; {BASELINE} is a random walk as wide as the market "
+        'was lately. <a href="/showcase/performance/verdicts">JSON<span class="hidden"> of the verdicts</span>'
+        f"</a></p>\n{said}</section>\n"
+    )
+
+
+def _verdicts_of(model_name: str, interval: str, verdicts: Sequence[Verdict]) -> str:
+    found = [verdict for verdict in verdicts if (verdict.model_name, verdict.interval) == (model_name, interval)]
+    said = [(verdict.verdict.replace("_", " "), verdict.sentence) for verdict in found] or [
+        ("not scored", f"{subject(model_name, interval)}: not scored yet.")
+    ]
+    return "".join(
+        f'<li><b class="badge {word.replace(" ", "-")}">{word}</b> <span>{escape(sentence)}</span></li>\n'
+        for word, sentence in said
+    )
 
 
 def _nothing() -> str:

@@ -16,7 +16,7 @@ from gateway.front import Front, send_rendered
 from gateway.page import ASSETS
 from gateway.performance import Record, Window, performance_key
 from gateway.schemas import Interval
-from gateway.service import MODELS, OVERVIEW, Service, Target
+from gateway.service import MODELS, OVERVIEW, VERDICTS, Service, Target
 
 SYMBOL: Final = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,14}")
 MODEL: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -182,6 +182,19 @@ def build_router(service: Service, front: Callable[[], Front]) -> APIRouter:
             symbol=symbol, interval=interval, model_name=model_name, step=step, window=window, record=record
         )
         return await respond(request, Target("/showcase/performance", key), service.answer)
+
+    @router.get(
+        "/showcase/performance/verdicts",
+        tags=["showcase"],
+        summary="Whether each model beats the baseline in CRPS",
+        response_model=schemas.VerdictsAnswer,
+        responses=errors(_422=BAD, _503=UNAVAILABLE),
+        dependencies=[Depends(only())],
+    )
+    async def verdicts(request: Request) -> Response:
+        """One verdict per model, interval and record that was scored, as a sentence and as numbers. A model that is
+        not listed is not scored yet."""
+        return await respond(request, Target("/showcase/performance/verdicts", VERDICTS), service.answer)
 
     @router.get("/healthz", tags=["operations"], summary="The process runs", response_model=schemas.HealthAnswer)
     async def healthz() -> Response:

@@ -1,6 +1,6 @@
 """The shapes of the answers, for the OpenAPI document. Answers are not built from these: they are cached bytes."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -130,6 +130,34 @@ class PerformanceAnswer(BaseModel):
     note: str
     notice: str | None
     rows: list[dict[str, Any]]
+
+
+class VerdictAnswer(BaseModel):
+    """A model against `baseline-rw`, in one interval and record."""
+
+    model_name: str
+    interval: Interval
+    record: Literal["live", "late", "replay", "synthetic"]
+    verdict: Literal["better", "worse", "undecided", "not_compared"]
+    sentence: str = Field(description="The verdict with its numbers, in plain words.")
+    crps_skill: float | None = Field(description="1 - CRPS / CRPS of the baseline; null without common rows.")
+    low: float | None = Field(description="Lower end of the skill's 95 % interval; null where there is none.")
+    high: float | None
+    n_forecasts: int = Field(description="Forecasts that both were scored on.")
+    n_symbols: int
+    n_pairs: int = Field(description="Common pairs of a forecast and a step.")
+    n_eff: float = Field(description="Independent outcomes that the pairs are worth, about.")
+    n_blocks: int = Field(description="Blocks of days that the interval comes from.")
+    first_day: date | None = Field(description="Day of the first common outcome, UTC.")
+    last_day: date | None
+
+
+class VerdictsAnswer(BaseModel):
+    """Every verdict."""
+
+    note: str
+    notice: str | None
+    verdicts: list[VerdictAnswer]
 
 
 class HealthAnswer(BaseModel):

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from candlecast.clock import utc_now
@@ -17,15 +18,18 @@ from gateway.page import draw_page
 from gateway.performance import performance_key, read_performance
 from gateway.settings import GatewaySettings
 from gateway.shelf import Key, Shelf, read_all_shelves, read_shelves
+from gateway.verdicts import Verdict, Verdicts, read_verdicts
 from gateway.watch import Watch
 
 READER_WAIT_S: Final = 0.15
 START_WAIT_S: Final = 3.0  # for the first load, before the first request is taken
+VERDICTS_WAIT_S: Final = 2.0  # the page comes without the verdicts then
 
-# ("forecasts", symbol, interval) | ("overview",) | ("models",) | ("performance", symbol, interval, …)
+# ("forecasts", symbol, interval) | ("overview",) | ("models",) | ("verdicts",) | ("performance", symbol, interval, …)
 CacheKey = tuple[str, ...]
 OVERVIEW: Final[CacheKey] = ("overview",)
 MODELS: Final[CacheKey] = ("models",)
+VERDICTS: Final[CacheKey] = ("verdicts",)
 PERFORMANCE: Final[CacheKey] = performance_key()
 
 
@@ -197,13 +201,23 @@ class Service:
                 return await self._read_overview()
             case ("models",):
                 return Document(models_json(await self.database.rows("gateway_models")))
+            case ("verdicts",):
+                return await read_verdicts(self.database)
             case _:
                 return await read_performance(self.database, key)
 
     async def _read_overview(self) -> Overview:
         listed = await read_listed(self.database)
         self.symbols = frozenset(item.symbol for item in listed)
-        return Overview(listed, draw_page)
+        return Overview(listed, partial(draw_page, verdicts=await self._read_verdicts()))
+
+    async def _read_verdicts(self) -> Sequence[Verdict] | None:
+        """The cached verdicts, None where they cannot be read: the forecasts come without them."""
+        try:
+            known = (await self.cache.get(VERDICTS, VERDICTS_WAIT_S)).value
+        except NotLoaded:
+            return None
+        return known.verdicts if isinstance(known, Verdicts) else None
 
     def recovered(self) -> None:
         """Readers need not wait for the hold-off of keys that failed only because the database was away."""
@@ -213,6 +227,7 @@ class Service:
         """Load every forecast by one query, and the lists."""
         for key in self.cache.all_keys():
             self.cache.outdate(key)
+        self.cache.drop(VERDICTS)  # so that the page waits for the new ones
         shelves = await read_all_shelves(self.database, max_rows=self._settings.cache_entries)
         for (symbol, interval), shelf in shelves.items():
             self.cache.put(("forecasts", symbol, interval), shelf)

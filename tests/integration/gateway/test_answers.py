@@ -275,6 +275,7 @@ async def test_the_openapi_document_describes_every_route(market: Any, running: 
         "/showcase/instruments",
         "/showcase/models",
         "/showcase/performance",
+        "/showcase/performance/verdicts",
         "/healthz",
         "/readyz",
         "/metrics",
