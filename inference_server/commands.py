@@ -31,8 +31,8 @@ def pretrain(
     seed: Annotated[int, typer.Option(help="Weights and windows are drawn from it.")] = 20250101,
     tokenizer_steps: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
     predictor_steps: Annotated[int | None, typer.Option(help="Default: the recipe's.")] = None,
-    origins: Annotated[int, typer.Option(help="Moments per instrument and interval that it is assessed at.")] = 40,
-    paths: Annotated[int, typer.Option(help="Sample paths per forecast of the assessment.")] = 100,
+    origins: Annotated[int, typer.Option(help="Moments per instrument and interval that it is assessed at.")] = 60,
+    paths: Annotated[int, typer.Option(help="Sample paths per forecast of the assessment.")] = 50,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
     as_json: Json = False,
 ) -> None:

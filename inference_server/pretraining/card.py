@@ -48,7 +48,8 @@ def write_card(
         "",
         f"Tokenizer: {tokenizer.step} steps in {tokenizer.seconds / 60:.0f} min, kept step {tokenizer.best_step}. "
         f"Predictor: {predictor.step} steps in {predictor.seconds / 60:.0f} min, kept step {predictor.best_step}. "
-        f"{recipe.batch} windows of {recipe.context} bars a step, seed {recipe.seed}, float32.",
+        f"{recipe.tokenizer_course.batch} and {recipe.predictor_course.batch} windows of {recipe.context} bars a step, "
+        f"seed {recipe.seed}, float32.",
         "",
         "![loss curves](kronos-nano-curve.png)",
         "",

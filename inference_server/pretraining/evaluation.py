@@ -22,6 +22,8 @@ from inference_server.pretraining.histories import History
 Floats = NDArray[np.float64]
 STEPS = (1, 2, 4, 8, 12, 24, 48, 72, 96, 120)
 HORIZON = STEPS[-1]
+GOLDEN = 0.6180339887498949
+"""Multiples of it modulo 1 fill the unit interval evenly, however many there are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,11 +41,13 @@ def origins(
 ) -> list[Origin]:
     """Evenly spread moments of the instruments that are forecast, in time order; outcomes open in [first, last).
 
+    Instruments move together, so each is asked at moments of its own: between those of the one before it.
+
     Hourly moments lie inside that time. Daily ones start 120 bars before it, or else its 120th step would be
     met by a handful of days only; their steps that end before it do not count.
     """
     forecast = {one.symbol: one for one in load_instruments() if one.forecast}
-    found = []
+    found: list[Origin] = []
     for history in histories:
         if history.symbol not in forecast:
             continue
@@ -53,7 +57,8 @@ def origins(
         highest = history.first_from(last) - 2
         if highest < lowest:
             continue
-        for at in np.unique(np.linspace(lowest, highest, per_history).astype(int)):
+        phase = len(found) / per_history * GOLDEN % 1.0
+        for at in np.unique(lowest + ((np.arange(per_history) + phase) / per_history * (highest - lowest)).astype(int)):
             found.append(_origin(history, int(at), sessions, first, last, lookback))
     return sorted(found, key=lambda one: one.series.issued_at)
 

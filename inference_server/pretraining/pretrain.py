@@ -51,9 +51,11 @@ def pretrain(
         f"{TRAIN_UNTIL.astype('datetime64[D]')}."
     )
     with _bars(console) as bars:
-        tokenizer, first = train_tokenizer(material, recipe, out, _watch(bars, "tokenizer", recipe.tokenizer_course))
+        tokenizer, first = train_tokenizer(
+            material, recipe, out, _watch(console, bars, "tokenizer", recipe.tokenizer_course)
+        )
         model, second = train_predictor(
-            material, recipe, tokenizer, out, _watch(bars, "predictor", recipe.predictor_course)
+            material, recipe, tokenizer, out, _watch(console, bars, "predictor", recipe.predictor_course)
         )
         tokenizer, model = tokenizer.to("cpu"), model.to("cpu")
         asked = origins(
@@ -104,13 +106,15 @@ def _claim(recipe: Recipe, out: Path) -> None:
     file.write_text(mine, encoding="utf-8")
 
 
-def _watch(bars: Bars, name: str, course: Course) -> Watch:
+def _watch(console: Console, bars: Bars, name: str, course: Course) -> Watch:
     task = bars.add_task(name, total=course.steps)
 
     def show(progress: Progress, parts: dict[str, float]) -> None:
         told = ", ".join(f"{key} {value:.3f}" for key, value in parts.items())
         best = f"; held out {progress.best_loss:.4f} at {progress.best_step}" if progress.best_step else ""
         bars.update(task, completed=progress.step, description=f"{name}: {told}{best}")
+        if not console.is_terminal and progress.step % course.check_every == 0:
+            console.print(f"{name}: step {progress.step} of {course.steps}, {progress.seconds:.0f} s, {told}{best}")
 
     return show
 

@@ -24,13 +24,12 @@ class Recipe:
     tokenizer: TokenizerConfig
     predictor: PredictorConfig
     context: int = 384
-    batch: int = 12
     shards: int = 4
     move_weight: float = 1.0
     everywhere_until: float = 0.4
     seed: int = 20250101
-    tokenizer_course: Course = field(default_factory=lambda: Course(steps=2400, lr=3e-3))
-    predictor_course: Course = field(default_factory=lambda: Course(steps=3200, lr=2e-3))
+    tokenizer_course: Course = field(default_factory=lambda: Course(steps=2400, batch=12, lr=3e-3))
+    predictor_course: Course = field(default_factory=lambda: Course(steps=2400, batch=8, lr=2e-3))
 
 
 WIDTHS = {8: (120, 200), 9: (112, 200), 10: (96, 160)}

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
 from candlecast.baselines import RandomWalk
 from candlecast.forecasts import Forecaster
@@ -112,9 +111,9 @@ def assess(
         space=space,
         spread=spread,
         cells=[
-            _cell(drawn, used, baseline, interval, asset_class, step)
+            cell
             for interval, asset_class, step in product(("1h", "1d"), ASSET_CLASSES, CARD_STEPS)
-            if _rows(drawn, interval, asset_class, step).any()
+            if (cell := cell_of(drawn, used, baseline, interval, asset_class, step)) is not None
         ],
     )
 
@@ -129,16 +128,16 @@ def _cross_fitted(drawn: Table) -> Table:
     return drawn.widened(factors)
 
 
-def _rows(table: Table, interval: str, asset_class: str, step: int) -> NDArray[np.bool_]:
-    return (table.interval == interval) & (table.asset_class == asset_class) & (table.step == step)
-
-
-def _cell(drawn: Table, used: Table, baseline: Table, interval: str, asset_class: str, step: int) -> Cell:
-    rows = _rows(used, interval, asset_class, step)
+def cell_of(drawn: Table, used: Table, baseline: Table, interval: str, asset_class: str, step: int) -> Cell | None:
+    """One row of the card from three tables of the same pairs, before and after the spread; None without pairs."""
+    rows = (used.interval == interval) & (used.asset_class == asset_class) & (used.step == step)
+    if not rows.any():
+        return None
     mine, theirs = used.where(rows), baseline.where(rows)
     inside = mine.inside().astype(np.float64)
     crps, other = mine.crps(), theirs.crps()
-    block = 1 if interval == "1h" else max(1, step // 5)
+    weeks = step / 5 if interval == "1d" else step / 35  # a share trades five days or 35 hourly bars a week
+    block = max(1, round(weeks))
     return Cell(
         interval,
         asset_class,

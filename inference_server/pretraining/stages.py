@@ -12,7 +12,7 @@ from inference_server.kronos.tokenizer import KronosTokenizer
 from inference_server.pretraining.histories import History
 from inference_server.pretraining.objectives import Objective, predictor_objective, tokenizer_objective
 from inference_server.pretraining.recipe import HELD_OUT_UNTIL, TRAIN_UNTIL, Recipe
-from inference_server.pretraining.training import Progress, Watch, train
+from inference_server.pretraining.training import Course, Progress, Watch, train
 from inference_server.pretraining.windows import Batch, Windows, cut, held_out
 
 HELD_OUT_FUTURE, HELD_OUT_PER_HISTORY = 96, 3
@@ -32,20 +32,20 @@ class Material:
             future=HELD_OUT_FUTURE,
             per_history=HELD_OUT_PER_HISTORY,
         )
-        size = 2 * recipe.batch
+        size = 16
         self.held_out = [cut(places[i : i + size]).to(device) for i in range(0, len(places), size)]
         self.device, self._recipe = device, recipe
 
-    def batch(self, index: int) -> list[Batch]:
-        """Batch `index` in its shards."""
-        whole = self.windows.batch(index, self._recipe.batch).to(self.device)
+    def batch(self, index: int, course: Course) -> list[Batch]:
+        """Batch `index` of a course in its shards."""
+        whole = self.windows.batch(index, course.batch).to(self.device)
         return whole.shards(self._recipe.shards)
 
 
 def train_tokenizer(material: Material, recipe: Recipe, folder: Path, watch: Watch) -> tuple[KronosTokenizer, Progress]:
     """A tokenizer on `material`; its weights go to `folder`/tokenizer, its state to `folder`/state."""
     torch.manual_seed(recipe.seed)
-    tokenizer = KronosTokenizer(recipe.tokenizer).to(material.device)
+    tokenizer, course = KronosTokenizer(recipe.tokenizer).to(material.device), recipe.tokenizer_course
 
     def validate() -> dict[str, float]:
         with torch.no_grad():
@@ -60,10 +60,10 @@ def train_tokenizer(material: Material, recipe: Recipe, folder: Path, watch: Wat
         tokenizer,
         lambda k: [
             partial(tokenizer_objective, tokenizer, shard, move_weight=recipe.move_weight)
-            for shard in material.batch(k)
+            for shard in material.batch(k, course)
         ],
         validate,
-        recipe.tokenizer_course,
+        course,
         folder / "state" / "tokenizer.pt",
         watch,
     )
@@ -88,7 +88,7 @@ def train_predictor(
 
     def objectives(k: int) -> list[Callable[[], Objective]]:
         everywhere = k < learn_everywhere_until
-        return [partial(_on, model, tokenizer, shard, everywhere) for shard in material.batch(k)]
+        return [partial(_on, model, tokenizer, shard, everywhere) for shard in material.batch(k, course)]
 
     progress = train(model, objectives, validate, course, folder / "state" / "predictor.pt", watch)
     model.save_pretrained(folder / "model")

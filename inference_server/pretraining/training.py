@@ -19,11 +19,13 @@ from inference_server.pretraining.objectives import Objective
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """steps : at most this many; lr : peak of AdamW; warmup : steps to reach it, then a cosine to 5 % of it
+    """steps : at most this many; batch : windows in each
+    lr : peak of AdamW; warmup : steps to reach it, then a cosine to 5 % of it
     check_every : steps between validations (and saved states); patience : validations without a better one
     """
 
     steps: int
+    batch: int = 8
     lr: float = 2e-3
     warmup: int = 150
     weight_decay: float = 0.05

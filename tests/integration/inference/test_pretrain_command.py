@@ -24,7 +24,7 @@ def data(tmp_path: Path) -> Path:
     for symbol in ("BTCUSDT", "ETHUSDT"):
         one = history(symbol, n=900, start="2024-12-05")
         rows = [
-            f"{str(at)}Z,{bar[0]:.6f},{bar[1]:.6f},{bar[2]:.6f},{bar[3]:.6f},{bar[4]:.3f}"
+            f"{at!s}Z,{bar[0]:.6f},{bar[1]:.6f},{bar[2]:.6f},{bar[3]:.6f},{bar[4]:.3f}"
             for at, bar in zip(one.opened_at, one.bars, strict=True)
         ]
         with gzip.open(folder / f"{symbol}.csv.gz", "wt") as file:

@@ -24,8 +24,8 @@ def test_an_origin_knows_the_bars_up_to_its_issue_and_its_outcomes_are_the_close
 
 def test_steps_without_a_bar_have_no_outcome_and_no_row() -> None:
     asked = origins([history(n=700)], first=TRAIN_UNTIL, last=HELD_OUT_UNTIL, lookback=200, per_history=5)
-    newest = asked[-1]  # issued one bar before the last
-    assert np.isfinite(newest.outcome).tolist() == [True] + [False] * (len(STEPS) - 1)
+    newest = asked[-1]  # the fifth of five from bar 287 to bar 698, so issued after bar 615 with 84 bars to come
+    assert np.isfinite(newest.outcome).tolist() == [step <= 84 for step in STEPS]
     table = forecast_all(RandomWalk(), asked, n_paths=20)
     assert len(table.step) == sum(int(np.isfinite(one.outcome).sum()) for one in asked)
 
@@ -61,3 +61,9 @@ def test_only_pairs_that_both_models_answered_are_compared() -> None:
     mine, theirs = common(whole, part)
     np.testing.assert_array_equal(mine.actual, part.actual)
     np.testing.assert_array_equal(mine.paths, theirs.paths)
+
+
+def test_instruments_are_asked_at_moments_of_their_own() -> None:
+    both = [history("BTCUSDT", n=700), history("ETHUSDT", n=700)]
+    asked = origins(both, first=TRAIN_UNTIL, last=HELD_OUT_UNTIL, lookback=200, per_history=5)
+    assert len({one.series.issued_at for one in asked}) == 10
