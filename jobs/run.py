@@ -76,21 +76,21 @@ class Run:
 
     @property
     def status(self) -> RunStatus:
-        """`ok` when all is there, `partial` when something is missing, `failed` when nothing else happened."""
+        """`ok` when all is there, `partial` when something is; `skipped` when nothing was tried, else `failed`."""
         if self.verdict is not None:
             return self.verdict
-        bad = sum(item.outcome not in ("ok", "exists") for item in self.items)
-        if not self.items:
+        outcomes = {item.outcome for item in self.items}
+        if outcomes <= {"skipped"}:
             return "skipped"
-        if bad == 0:
+        if outcomes <= {"ok", "exists"}:
             return "ok"
-        return "partial" if bad < len(self.items) else "failed"
+        return "partial" if outcomes & {"ok", "exists", "skipped"} else "failed"
 
     @property
     def exit_code(self) -> int:
-        """0 all there, 1 something is missing, 75 nothing to do, or nothing but a server that could not be reached."""
-        if self.items and {item.outcome for item in self.items} <= {"ok", "exists", "skipped"} and self.verdict is None:
-            return EXIT_OK if self.status == "ok" else EXIT_NOTHING_TO_DO
+        """0 all there, 1 something went wrong, 75 nothing to do, or something was skipped and nothing went wrong."""
+        if self.verdict is None and {item.outcome for item in self.items} - {"ok", "exists"} == {"skipped"}:
+            return EXIT_NOTHING_TO_DO
         return {"ok": EXIT_OK, "skipped": EXIT_NOTHING_TO_DO}.get(self.status, EXIT_INCOMPLETE)
 
 

@@ -44,7 +44,15 @@ def test_a_run_counts_its_items_in_the_ledger(engine: Engine) -> None:
 
 @pytest.mark.parametrize(
     ("outcomes", "status", "code"),
-    [([], "skipped", 75), (["ok", "exists"], "ok", 0), (["ok", "failed"], "partial", 1), (["failed"], "failed", 1)],
+    [
+        ([], "skipped", 75),
+        (["ok", "exists"], "ok", 0),
+        (["ok", "failed"], "partial", 1),
+        (["failed"], "failed", 1),
+        (["ok", "skipped"], "partial", 75),  # the inference server could not be reached
+        (["ok", "skipped", "refused"], "partial", 1),
+        (["skipped"], "skipped", 75),
+    ],
 )
 def test_the_exit_code_says_whether_everything_is_there(
     engine: Engine, outcomes: list[runs.Outcome], status: str, code: int
