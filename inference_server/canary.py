@@ -35,6 +35,10 @@ class ModelFailed(CandlecastError):
         self.name = name
 
 
+class BrokenOff(Exception):
+    """The device was wanted before the trial was over."""
+
+
 class Canary:
     """Tries models, and remembers which may not serve.
 
@@ -64,8 +68,9 @@ class Canary:
             return
         for info in self._registry:
             begun = time.monotonic()
-            why = await self._fault(info, wanted_elsewhere)
-            if wanted_elsewhere():
+            try:
+                why = await self._fault(info, wanted_elsewhere)
+            except BrokenOff:
                 return
             self._metrics.model_ready.labels(info.name).set(why is None)
             if why is None:
@@ -82,21 +87,25 @@ class Canary:
             await self.try_all(busy)
 
     async def _fault(self, info: ModelInfo, wanted_elsewhere: Callable[[], bool]) -> str | None:
-        """Why `info`'s model may not serve, None when it gave a forecast that may be issued."""
-        ends = time.monotonic() + LIMIT_S
+        """Why `info`'s model may not serve, None when it gave a forecast that may be issued; raises BrokenOff."""
         request = PredictRequest(info.name, "1h", HORIZON, N_PATHS, 0, [built_in_series(info)])
+        ends = time.monotonic() + LIMIT_S
+        broken_off = False
         faults: list[str | None] = []
 
+        def cancel() -> bool:
+            nonlocal broken_off  # remembered, for whoever wanted the device may be gone again
+            broken_off = broken_off or wanted_elsewhere()
+            return broken_off or time.monotonic() > ends
+
         def trial() -> None:
-            for _, answer in answers(
-                self._registry.get(info.name),
-                request,
-                cancel=lambda: wanted_elsewhere() or time.monotonic() > ends,
-                on_oom=self._metrics.oom.inc,
-            ):
+            forecaster = self._registry.get(info.name)
+            for _, answer in answers(forecaster, request, cancel=cancel, on_oom=self._metrics.oom.inc):
                 faults.append(None if isinstance(answer, Forecast) else answer.message)
 
         await self._runner.run(trial)
+        if broken_off:
+            raise BrokenOff
         return faults[0] if faults else f"it gave no answer in {LIMIT_S:g} s"
 
 

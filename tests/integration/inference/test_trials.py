@@ -98,33 +98,37 @@ def test_a_server_of_which_no_model_works_is_not_ready(serve: Any, monkeypatch: 
     assert ready.json()["failed"] == {"baseline-rw": "it gave no answer"}
 
 
+class Patient(Moody):
+    """Its trials last until they are broken off."""
+
+    def __init__(self) -> None:
+        super().__init__("patient")
+        self.lasts, self.in_trial = False, threading.Event()
+
+    def forecast(self, series: Sequence[Series], *, cancel: Callable[[], bool] = never, **how: Any) -> Iterator[Result]:
+        if series[0].symbol == "CANARY" and self.lasts:
+            self.in_trial.set()
+            while self.lasts and not cancel():
+                threading.Event().wait(0.001)
+            return
+        yield from super().forecast(series, cancel=cancel, **how)
+
+
 def test_a_trial_gives_way_to_a_request_and_then_says_nothing_about_the_model(
     serve: Any, series_of: Any, body_of: Any
 ) -> None:
-    class Long(Moody):
-        """Its trials last until they are broken off."""
-
-        in_trial = threading.Event()
-        patient = False
-
-        def forecast(self, series: Sequence[Series], *, cancel: Callable[[], bool] = never, **how: Any) -> Any:
-            if series[0].symbol == "CANARY" and self.patient:
-                self.in_trial.set()
-                while not cancel():
-                    threading.Event().wait(0.001)
-                return
-            yield from super().forecast(series, cancel=cancel, **how)
-
-    model = Long("long")
+    model = Patient()
     served = serve(model, canary_s=ALWAYS_S)
-    model.patient = True
+    model.lasts = True
     assert model.in_trial.wait(PATIENCE_S)
+    model.in_trial.clear()
 
-    answer = httpx.post(f"{served.url}/predict", content=body_of([series_of("A")], "long"), headers=JSON)
+    answer = httpx.post(f"{served.url}/predict", content=body_of([series_of("A")], "patient"), headers=JSON)
 
     assert answer.json()["n_ok"] == 1
+    assert model.in_trial.wait(PATIENCE_S)  # the next one has begun
     assert served.service.canary.failed == {}
-    model.patient = False
+    model.lasts = False
 
 
 def test_nothing_is_tried_while_a_request_is_at_work(serve: Any, gated: Any, series_of: Any, body_of: Any) -> None:
