@@ -8,8 +8,7 @@ from typing import Final, NoReturn
 
 from jobs.forecasters.errors import InferenceUnavailable
 
-ATTEMPTS: Final = 4  # without anything gained, when the pause is ours to choose or there is no deadline
-ATTEMPTS_AS_TOLD: Final = 12  # when a busy server says when to come back
+ATTEMPTS: Final = 4  # without anything gained; a busy server that says when to come back is asked until the deadline
 LOOK_S: Final = 1.0  # how often a pause looks whether anybody still waits
 
 
@@ -77,13 +76,13 @@ class Patience:
     def wait(self, reason: str, *, retry_after_s: float | None = None, unit_s: float = 1.0) -> NoReturn:
         """Pause as told, or about 1, 2, 4... `unit_s`, and raise `Again`; or give up with `reason`."""
         self._n_failed += 1
-        limit = ATTEMPTS if retry_after_s is None or self._ends is None else ATTEMPTS_AS_TOLD
+        told = retry_after_s is not None and self._ends is not None
         # Everybody fails at the same moment, or is told the same number: each adds a part of its own.
         if retry_after_s is None:
             pause = unit_s * 2.0 ** (self._n_failed - 1) * (0.5 + 0.5 * self._jitter())
         else:
             pause = retry_after_s + self._jitter()
-        if self._n_failed >= limit or pause > self.left():
+        if (self._n_failed >= ATTEMPTS and not told) or pause > self.left():
             tried = f"after {self._n_failed} attempts" if self._n_failed > 1 else "and there is no time to wait"
             raise InferenceUnavailable(f"{reason}; given up {tried}") from None
         self.on_wait()

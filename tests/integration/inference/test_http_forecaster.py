@@ -492,6 +492,16 @@ def test_a_far_side_that_stays_busy_is_given_up_after_four_attempts(edge: Any, s
     assert len(far.requests) == 4
 
 
+def test_a_busy_server_that_says_when_to_come_back_is_asked_until_the_deadline(edge: Any, series_of: Any) -> None:
+    naps = Naps()
+    far = edge(*[status(429, retry_after="1")] * 30, honest)
+
+    made = ask(client(far.url, sleep=naps), [series_of("A")], deadline_s=60)
+
+    assert isinstance(made[0], Forecast)
+    assert sum(naps) == 30 * 1.5
+
+
 def test_every_chunk_has_all_its_attempts(edge: Any, series_of: Any) -> None:
     far = edge(status(503), status(503), honest, status(503), status(503), honest)
 
