@@ -1,10 +1,10 @@
 """What the gateway knows and how it answers: the one place that ties cache, database and watch together."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final, Protocol
 
 from candlecast.clock import utc_now
@@ -13,12 +13,12 @@ from gateway.answers import Document, Moment, Rendered, iso
 from gateway.cache import Cache, Entry, NotLoaded, Outcome
 from gateway.database import Database
 from gateway.metrics import Metrics, Reading
-from gateway.overview import Overview, models_json, read_listed
+from gateway.overview import Listed, Overview, models_json, read_listed
 from gateway.page import draw_page
 from gateway.performance import performance_key, read_performance
 from gateway.settings import GatewaySettings
 from gateway.shelf import Key, Shelf, read_all_shelves, read_shelves
-from gateway.verdicts import Verdict, Verdicts, read_verdicts
+from gateway.verdicts import Verdicts, read_verdicts
 from gateway.watch import Watch
 
 READER_WAIT_S: Final = 0.15
@@ -209,15 +209,15 @@ class Service:
     async def _read_overview(self) -> Overview:
         listed = await read_listed(self.database)
         self.symbols = frozenset(item.symbol for item in listed)
-        return Overview(listed, partial(draw_page, verdicts=await self._read_verdicts()))
+        with contextlib.suppress(NotLoaded):  # the forecasts come without them
+            await self.cache.get(VERDICTS, VERDICTS_WAIT_S)
+        return Overview(listed, self._draw_page)
 
-    async def _read_verdicts(self) -> Sequence[Verdict] | None:
-        """The cached verdicts, None where they cannot be read: the forecasts come without them."""
-        try:
-            known = (await self.cache.get(VERDICTS, VERDICTS_WAIT_S)).value
-        except NotLoaded:
-            return None
-        return known.verdicts if isinstance(known, Verdicts) else None
+    def _draw_page(self, listed: Sequence[Listed], moment: Moment) -> bytes:
+        """The page with the verdicts that are cached when it is drawn."""
+        entry = self.cache.peek(VERDICTS)
+        known = entry.value if entry is not None else None
+        return draw_page(listed, moment, known.verdicts if isinstance(known, Verdicts) else None)
 
     def recovered(self) -> None:
         """Readers need not wait for the hold-off of keys that failed only because the database was away."""

@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from candlecast.scoring import effective_sample
+from gateway.answers import Moment
+from gateway.overview import RENDER_EVERY_S
 from jobs.score import score
 from tests.integration.scores.market import add_bars, add_instruments, at, forecast, issue, random_walk, rows_of
 
@@ -193,6 +195,20 @@ async def test_the_page_says_it_when_a_model_does_not_beat_the_baseline(market: 
     assert "kronos-retired" not in page.text, "only models that are shown"
     assert "<script" not in page.text
     assert "style=" not in page.text
+
+
+async def test_the_page_is_drawn_with_the_newest_verdicts_though_no_forecast_came(market: Any, running: Any) -> None:
+    market.issue("BTCUSDT", model_name="kronos-nano")
+
+    async with running(poll_s=60.0) as (client, front):
+        assert "kronos-nano, hourly: not scored yet." in (await client.get("/")).text
+        add_worse(market)
+        front.service.cache.drop(("verdicts",))
+        await client.get(VERDICTS)
+        overview = front.service.cache.peek(("overview",)).value
+        later = overview.pick("page").at(Moment(front.service.moment().second + RENDER_EVERY_S, 0, None))
+
+    assert WORSE in later.body.decode()
 
 
 async def test_before_anything_is_scored_the_page_says_so(market: Any, running: Any) -> None:
