@@ -4,17 +4,23 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from candlecast.baselines import RandomWalk
 from candlecast.forecasts import Forecast, ModelInfo, Result, Series, never, refuse, series_fault
+from inference_server.app import create_app
 from inference_server.canary import HORIZON, built_in_series
+from inference_server.registry import load_registry
+from inference_server.settings import ServerSettings
 from tests.integration.inference.talk import JSON, PATIENCE_S, metric, wait_for
 
+TINY = Path(__file__).resolve().parents[4] / "shared" / "kronos" / "golden" / "tiny-a"
 ALWAYS_S = 0.02  # between trials, where a test waits for the next one
 
 
@@ -166,3 +172,17 @@ def test_the_built_in_series_is_one_that_every_model_has_to_take(
     assert (low <= np.minimum(opening, close)).all()
     assert (high >= np.maximum(opening, close)).all()
     assert np.unique(close).size == n_bars
+
+
+def test_every_kind_of_model_that_this_server_can_load_passes_its_trial(tiny_chronos2: Path) -> None:
+    kronos = {"kronos_weights": str(TINY), "kronos_name": "kronos-tiny", "max_context": 48} if TINY.is_dir() else {}
+    settings = ServerSettings(chronos2_weights=str(tiny_chronos2), device="cpu", threads=1, **kronos)
+    registry = load_registry(settings)
+    wanted = {"baseline-rw", "chronos-2", *(["kronos-tiny"] if kronos else [])}
+    assert {one.name for one in registry} == wanted
+
+    with TestClient(create_app(settings, registry)) as client:
+        state = client.get("/readyz").json()
+
+    assert state["failed"] == {}
+    assert {one.partition("@")[0] for one in state["models"]} == wanted
