@@ -7,8 +7,9 @@ Three questions, on random weights in a published shape, half-way through 120 st
 - how does the cost of a path fall with the number of paths?
 - are 200 series twenty times 10 series, within 10 %?
 
-On a CPU one core is measured, as every core works for itself. On a GPU the step is the one that a CUDA graph
-replays, and tokens/s and the share of the memory's bandwidth are printed.
+On a CPU one core is measured, as every core works for itself; on a GPU the step is the one that a CUDA graph replays.
+Tokens/s follow, and how much of the memory's bandwidth (that of a plain copy, measured beside) the step makes use of
+at least: weights, keys and values read once.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from inference_server.kronos.config import CROSS_HEADS
 from inference_server.kronos.folded import FoldedPredictor
 from inference_server.kronos.paths import Paths, prefill
 from inference_server.kronos.sampling import PathStreams, Sampling
+from inference_server.kronos.steps import TIER, Steps, captured
 from inference_server.kronos.zoo import ZOO
 
 LOOKBACK, STEPS = 392, 120
@@ -53,15 +55,17 @@ def main() -> None:
             models[1].infer_in(torch.bfloat16)
         torch.set_num_threads(1)
         started = os.getloadavg()[0]
-        rows = [step_row(models, n_paths, args) for n_paths in args.paths]
+        peak = bandwidth(device)
+        rows = [step_row(models, n_paths, args, peak) for n_paths in args.paths]
         torch.set_num_threads(cores)
         lines = [
             f"{args.series} series, {LOOKBACK} bars, half-way through {STEPS} steps, weights shaped like {shape}, "
             f"{str(models[1].folded.dtype).removeprefix('torch.')}. {machine()}, torch {torch.__version__}, "
             f"{torch.cuda.get_device_name() if device.type == 'cuda' else 'one core'}; load average {started:.1f}.",
             "",
-            "| paths | step, ms | its products alone, ms | ratio (bar ≤ 2) | µs per path | tokens/s | GB/s read |",
-            "|---:|---:|---:|---:|---:|---:|---:|",
+            "| paths | step, ms | its products alone, ms | ratio (bar ≤ 2) | µs per path | tokens/s | GB/s read "
+            f"| of {peak / 1e9:.0f} GB/s |",
+            "|---:|---:|---:|---:|---:|---:|---:|---:|",
             *rows,
         ]
         if args.many:
@@ -83,7 +87,7 @@ def timed(work: Callable[[], object], device: torch.device) -> float:
 
 
 @torch.no_grad()
-def step_row(models: Models, n_paths: int, args: argparse.Namespace) -> str:
+def step_row(models: Models, n_paths: int, args: argparse.Namespace, peak: float) -> str:
     """A row of the table: medians over rounds in which step and products take turns."""
     folded, B, S, bars = models[1].folded, args.series, n_paths, args.bars
     ids = torch.randint(1024, (2, B, LOOKBACK), device=folded.device)
@@ -99,16 +103,37 @@ def step_row(models: Models, n_paths: int, args: argparse.Namespace) -> str:
             block.values.normal_()
         paths._n = first
         stream = PathStreams(range(B), range(S), STEPS, folded.device)
-        one = drawn[0, :, :, -1:], drawn[1, :, :, -1:]
-        work = lambda: advance(paths, stream, one, time_rows[:, :1], bars, B, S)  # noqa: B023, E731
+        if folded.device.type == "cuda":
+            replay = graph_of(Steps(folded, prefix, S, time_rows[:, :STEPS], Sampling(top_p=0.9), stream), first)
+            work = lambda: [replay() for _ in range(bars)]  # noqa: B023, E731
+        else:
+            one = drawn[0, :, :, -1:], drawn[1, :, :, -1:]
+            work = lambda: advance(paths, stream, one, time_rows[:, :1], bars, B, S)  # noqa: B023, E731
         step.append(timed(work, folded.device) / bars)
         alone = Products(folded, paths, B, S, first + bars // 2)
         products.append(timed(lambda: [alone.run() for _ in range(bars)], folded.device) / bars)  # noqa: B023
     a, b = statistics.median(step), statistics.median(products)
     return (
         f"| {S} | {1000 * a:.2f} | {1000 * b:.2f} | {a / b:.2f} | {1e6 * a / (B * S):.1f} | {B * S / a:,.0f} "
-        f"| {alone.bytes / a / 1e9:.1f} |"
+        f"| {alone.bytes / a / 1e9:.1f} | {alone.bytes / a / peak:.0%} |"
     )
+
+
+def graph_of(steps: Steps, first: int) -> Callable[[], None]:
+    """Steps from bar `first` on, captured; the first of them has run."""
+    steps._name()
+    steps._newest.fill_(first)
+    steps._n_seen = min(STEPS - 1, first + TIER)
+    steps.step()
+    return captured(steps.step, steps._newest.device)
+
+
+def bandwidth(device: torch.device) -> float:
+    """Bytes per second that a plain copy reads and writes."""
+    source = torch.zeros(1 << 27, device=device)
+    target = torch.zeros_like(source)
+    times = [timed(lambda: target.copy_(source), device) for _ in range(5)]
+    return 2 * source.numel() * 4 / min(times)
 
 
 def advance(

@@ -30,6 +30,18 @@ class KeysValues:
         return KeysValues(self.keys[start:stop], self.values[start:stop])
 
 
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The slot of one bar as a number on the device, so that the same kernels serve every bar.
+
+    at : [1] its number
+    unseen : [n] −∞ at the slots behind it, 0 elsewhere; the n first slots are looked at
+    """
+
+    at: Tensor
+    unseen: Tensor
+
+
 @lru_cache(maxsize=64)
 def _future(n: int, device: str) -> Tensor:
     with torch.inference_mode(False), torch.no_grad():

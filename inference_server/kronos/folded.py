@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from inference_server.kronos.attention import KeysValues, causal_attention, shared_attention
+from inference_server.kronos.attention import KeysValues, Slot, causal_attention, shared_attention
 from inference_server.kronos.config import CROSS_HEADS
 from inference_server.kronos.layers import NORM_EPS, Block
 from inference_server.kronos.products import Linear
@@ -102,20 +102,16 @@ class FoldedBlock:
         x: Tensor,
         places: Places,
         own: KeysValues,
-        at: int | Tensor = 0,
+        at: int | Slot = 0,
         prefix: KeysValues | None = None,
         padding: Tensor | None = None,
-        unseen: Tensor | None = None,
     ) -> None:
-        """Send the tokens `x` [B·S·n, d] through the block, in place; their keys and values go to `own` from `at`.
-
-        A tensor `at` [1] keeps every shape the same from bar to bar, and then `unseen` masks the slots still empty.
-        """
+        """Send the tokens `x` [B·S·n, d] through the block, in place; their keys and values go to `own` from `at`."""
         queries = self._keep_and_ask(x, places, own, at)
         if prefix is None:
             mixed = causal_attention(queries, own)
         else:
-            n_own = at + places.n if isinstance(at, int) else own.keys.shape[3]
+            n_own, unseen = (len(at.unseen), at.unseen) if isinstance(at, Slot) else (at + places.n, None)
             mixed = shared_attention(queries, own, n_own, prefix, padding, unseen)
         self._finish(x, mixed)
 
@@ -128,14 +124,14 @@ class FoldedBlock:
         q = self.qkv(rms(x)).view(len(x), 1, 1, 3, self.n_heads, -1)[:, :, :, 0]
         self._finish(x, shared_attention(_turned(q, turn, kept.keys.dtype), kept, 0, kept, padding))
 
-    def _keep_and_ask(self, x: Tensor, places: Places, own: KeysValues, at: int | Tensor) -> Tensor:
+    def _keep_and_ask(self, x: Tensor, places: Places, own: KeysValues, at: int | Slot) -> Tensor:
         """Store the keys and values of `x`; its queries [B, H, S, n, h]."""
         qkv = self.qkv(rms(x)).view(places.B, places.S, places.n, 3, self.n_heads, -1)
         q, k, v = qkv.unbind(3)
         values = v.permute(0, 3, 1, 2, 4)
-        if isinstance(at, Tensor):
-            own.keys.index_copy_(3, at, _turned(k, places.turn, own.keys.dtype))
-            own.values.index_copy_(3, at, values.to(own.values.dtype))
+        if isinstance(at, Slot):
+            own.keys.index_copy_(3, at.at, _turned(k, places.turn, own.keys.dtype))
+            own.values.index_copy_(3, at.at, values.to(own.values.dtype))
         else:
             slots = slice(at, at + places.n)
             if own.keys.dtype == torch.float32:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from inference_server.kronos.attention import KeysValues, shared_attention
+from inference_server.kronos.attention import KeysValues, Slot, shared_attention
 from inference_server.kronos.config import CROSS_HEADS
 from inference_server.kronos.folded import FoldedPredictor, Places, chunks, padding_of, rms, turns_from
 from inference_server.kronos.rotary import unit_circle
@@ -61,25 +61,35 @@ class Paths:
         self._blocks, self._cross = _rooms(model, self._B, n_paths, capacity)
         self._turns = turns_from(prefix.lengths, capacity, model.head_width, model.device) if capacity else None
         self._n = 0
+        self._slot: Slot | None = None
         self._context: Tensor | None = None
 
-    def extend(self, s1: Tensor, s2: Tensor, time: Tensor) -> None:
+    def clear(self) -> None:
+        """Zeros in every slot: one that is looked at and masked must not hold what is no number."""
+        for room in (*self._blocks, self._cross):
+            room.keys.zero_()
+            room.values.zero_()
+
+    def extend(self, s1: Tensor, s2: Tensor, time: Tensor, slot: Slot | None = None) -> None:
         """Append n bars to every path: ids [B, S, n], time rows [B, n, d] or [B, S, n, d].
 
-        Either one bar at a time, or all of them at once as the first call.
+        Either one bar at a time, or all of them at once as the first call; with a `slot` one bar, always there.
         """
         assert self._turns is not None
         model, prefix, (B, S, n) = self._model, self._prefix, s1.shape
         if time.ndim == 3:
             time = time[:, None].expand(B, S, n, -1)
         x = model.embed(s1, s2, time)
-        places = Places(B, S, n, self._turns[..., self._n : self._n + n, :])
+        at: int | Slot = self._n if slot is None else slot
+        turn = self._turns[..., at : at + n, :] if isinstance(at, int) else self._turns.index_select(-2, at.at)
+        places = Places(B, S, n, turn)
         has_prefix = prefix.cross.keys.shape[3] > 0
         for block, own, shared in zip(model.blocks, self._blocks, prefix.blocks, strict=True):
-            block.run(x, places, own, self._n, shared if has_prefix else None, prefix.padding)
+            block.run(x, places, own, at, shared if has_prefix else None, prefix.padding)
         context = rms(x, model.norm)
-        _keep_cross(model, context, (B, S, n), self._cross, self._n)
-        self._n += n
+        _keep_cross(model, context, (B, S, n), self._cross, at)
+        self._slot = slot
+        self._n = self._n + n if slot is None else len(slot.unseen)
         self._context = context.view(B * S, n, -1)[:, -1]
 
     def s1_logits(self) -> Tensor:
@@ -97,7 +107,8 @@ class Paths:
             assert prefix.last is not None
             context = prefix.last.repeat_interleave(self._S, 0)
         query = model.query_table[s1].view(self._B, self._S, CROSS_HEADS, 1, -1).transpose(1, 2).contiguous()
-        found = shared_attention(query, self._cross, self._n, prefix.cross, prefix.padding)
+        unseen = None if self._slot is None else self._slot.unseen
+        found = shared_attention(query, self._cross, self._n, prefix.cross, prefix.padding, unseen)
         found = model.cross_out(found.transpose(1, 2).reshape(context.shape))
         return model.s2_head(rms(found + context))
 
@@ -110,9 +121,12 @@ def _rooms(model: FoldedPredictor, B: int, S: int, n: int) -> tuple[tuple[KeysVa
 
 
 def _keep_cross(
-    model: FoldedPredictor, context: Tensor, shape: tuple[int, int, int], room: KeysValues, at: int
+    model: FoldedPredictor, context: Tensor, shape: tuple[int, int, int], room: KeysValues, at: int | Slot
 ) -> None:
     B, S, n = shape
-    kv = model.cross_kv(context).view(B, S, n, 2, CROSS_HEADS, -1)
-    room.keys[:, :, :, at : at + n] = kv[:, :, :, 0].permute(0, 3, 1, 2, 4)
-    room.values[:, :, :, at : at + n] = kv[:, :, :, 1].permute(0, 3, 1, 2, 4)
+    kv = model.cross_kv(context).view(B, S, n, 2, CROSS_HEADS, -1).permute(3, 0, 4, 1, 2, 5)
+    for slots, new in zip((room.keys, room.values), kv, strict=True):
+        if isinstance(at, Slot):
+            slots.index_copy_(3, at.at, new.to(slots.dtype))
+        else:
+            slots[:, :, :, at : at + n] = new

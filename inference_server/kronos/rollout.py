@@ -19,6 +19,7 @@ from inference_server.kronos.errors import RolloutCancelled, RolloutError
 from inference_server.kronos.folded import CHUNK_TOKENS, FoldedPredictor, even_parts
 from inference_server.kronos.paths import Paths, Prefix, prefill
 from inference_server.kronos.sampling import PathStreams, Sampling, SharedStream, Stream, series_seeds
+from inference_server.kronos.steps import Steps
 
 if TYPE_CHECKING:
     from inference_server.kronos.model import Kronos
@@ -115,8 +116,11 @@ def simulate(
     seed: int | Sequence[int] | None,
     cancel: Callable[[], bool] = never,
     paths_at_once: int | None = None,
+    fixed_steps: bool | None = None,
 ) -> Rollout:
     """`rollout` with everything that it found out on the way, `paths_at_once` of a series at a time (None: all).
+
+    `fixed_steps` takes steps of one shape (`steps.py`) where nothing slides; None does so on a GPU.
 
     With streams of their own, series are dealt to the cores; upstream's one stream needs all of them in step, and
     all of their paths.
@@ -134,6 +138,8 @@ def simulate(
     given = _series(tokenizer, folded, x, x_stamp, y_stamp, horizon)
     n_series = len(given[0])
 
+    fixed = seed is not None and (folded.device.type == "cuda" if fixed_steps is None else fixed_steps)
+
     def run(first: int, last: int, streams: Sequence[tuple[int, Stream]]) -> Rollout:
         with torch.no_grad():
             bars, past_fields, next_fields = (each[first:last] for each in given)
@@ -141,10 +147,13 @@ def simulate(
             past = tokenizer.folded.encode(_padded(bars).clamp_(-CLIP, CLIP))
             times = folded.time(_padded(past_fields)), folded.time(torch.stack(next_fields))
             groups = _groups(lengths, horizon, max_context)
-            pieces = [
-                _draw(folded, groups, past, times, lengths, n, horizon, sampling, max_context, stream, cancel)
-                for n, stream in streams
-            ]
+            if fixed and all(group.cached_steps == horizon for group in groups):
+                pieces = _draw_in_fixed_steps(folded, past, times, lengths, sampling, streams, cancel)
+            else:
+                pieces = [
+                    _draw(folded, groups, past, times, lengths, n, horizon, sampling, max_context, stream, cancel)
+                    for n, stream in streams
+                ]
             groups.clear()  # their keys and values are not needed to decode
             s1, s2 = (torch.cat(ids, 1) for ids in zip(*pieces, strict=True))
             return _decode(tokenizer, past, lengths, (s1, s2), max_context)
@@ -224,6 +233,24 @@ def _groups(lengths: list[int], P: int, C: int) -> list[_Group]:
     for index, length in enumerate(lengths):
         by_steps.setdefault(min(P, max(0, C - length + 1)), []).append(index)
     return [_Group(members, steps) for steps, members in by_steps.items()]
+
+
+def _draw_in_fixed_steps(
+    model: FoldedPredictor,
+    past: tuple[Tensor, Tensor],
+    times: tuple[Tensor, Tensor],
+    lengths: list[int],
+    sampling: Sampling,
+    streams: Sequence[tuple[int, Stream]],
+    cancel: Callable[[], bool],
+) -> list[tuple[Tensor, Tensor]]:
+    """As `_draw` for every piece of the paths, where the window never slides."""
+    prefix = prefill(model, *past, times[0], lengths)
+    return [
+        Steps(model, prefix, n, times[1], sampling, stream).draw(cancel)
+        for n, stream in streams
+        if isinstance(stream, PathStreams)
+    ]
 
 
 def _draw(

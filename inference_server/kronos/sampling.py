@@ -79,13 +79,13 @@ def _tempered(logits: Tensor, sampling: Sampling) -> tuple[Tensor, bool]:
 
 
 def _outside(probabilities: Tensor, ids: Tensor, top_p: float) -> Tensor:
-    """The rows whose id the top-p filter would have removed.
+    """[R] whether the top-p filter would have removed the row's id.
 
     Most rows are inside, so looking at the one id that was drawn replaces sorting every row at every step.
     """
     chosen = probabilities.gather(-1, ids[:, None])
     before = torch.where(probabilities > chosen, probabilities, 0.0).sum(-1)
-    return (before > top_p).nonzero()[:, 0]
+    return before > top_p
 
 
 class SharedStream:
@@ -101,7 +101,7 @@ class SharedStream:
         ids = (probabilities / races).argmax(-1)
         if nucleus:
             # A removed winner hands over to the best runner that stays: the same race without the removed ones.
-            rows = _outside(probabilities, ids, sampling.top_p)
+            rows = _outside(probabilities, ids, sampling.top_p).nonzero()[:, 0]
             if len(rows):
                 inside = keep_top_p(logits[rows], sampling.top_p).softmax(-1)
                 ids[rows] = (inside / races[rows]).argmax(-1)
@@ -138,10 +138,21 @@ class PathStreams:
         probabilities = logits.softmax(-1)
         ids = _inverse(probabilities, first)
         if nucleus:
-            rows = _outside(probabilities, ids, sampling.top_p)
+            rows = _outside(probabilities, ids, sampling.top_p).nonzero()[:, 0]
             if len(rows):
                 ids[rows] = _inverse(keep_top_p(logits[rows], sampling.top_p).softmax(-1), second[rows])
         return ids
+
+    def draw_at(self, index: Tensor, logits: Tensor, sampling: Sampling) -> Tensor:
+        """The same ids for draw number `index` [1], by operations whose shapes depend on nothing that was drawn."""
+        logits, nucleus = _tempered(logits, sampling)
+        first, second = self._uniforms.index_select(0, index)[0]
+        probabilities = logits.softmax(-1)
+        ids = _inverse(probabilities, first)
+        if not nucleus:
+            return ids
+        inside = _inverse(keep_top_p(logits, sampling.top_p).softmax(-1), second)
+        return torch.where(_outside(probabilities, ids, sampling.top_p), inside, ids)
 
 
 def _inverse(probabilities: Tensor, uniform: Tensor) -> Tensor:
