@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from fastapi import FastAPI, Request
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -9,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from candlecast.fields import MessageError
-from candlecast.wire import JSON, encode, models_fields
+from candlecast.wire import JSON, PROBLEM, encode, models_fields
 from inference_server.answer import Answer
 from inference_server.canary import ModelFailed
 from inference_server.idempotency import KeyReused
@@ -21,6 +22,19 @@ from inference_server.scheduler import Closed, QueueFull
 from inference_server.service import Service
 from inference_server.settings import ServerSettings
 from inference_server.terms import Terms
+
+_REFUSALS: Final[dict[int | str, str]] = {
+    400: "The body is not JSON",
+    401: "A key is needed",
+    404: "No model has this name",
+    408: "The body came too slowly",
+    413: "The body, or the answer that it asks for, is too large",
+    415: "The body is of another type, or compressed",
+    422: "A field, a header or an Idempotency-Key cannot be used",
+    429: "The queue is full; Retry-After says when to come back",
+    503: "The server shuts down, its device is lost, or the model does not work",
+    504: "The deadline passed",
+}
 
 
 def create_app(settings: ServerSettings, registry: Registry) -> FastAPI:
@@ -39,7 +53,11 @@ def create_app(settings: ServerSettings, registry: Registry) -> FastAPI:
     app.add_middleware(KeyCheck, token=settings.token)
     _add_errors(app, service)
 
-    @app.post("/predict", summary="Forecast every item; one line each with Accept: application/x-ndjson")
+    @app.post(
+        "/predict",
+        summary="Forecast every item; one line each with Accept: application/x-ndjson",
+        responses={status: {"description": why, "content": {PROBLEM: {}}} for status, why in _REFUSALS.items()},
+    )
     async def predict(request: Request) -> Response:
         terms = Terms.of(request.headers)
         transcript, replayed = await service.answer_to(request, terms)
