@@ -159,7 +159,9 @@ def test_nothing_is_left_of_hundreds_of_requests_however_they_ended(serve: Any, 
         gc.collect()
         counts: dict[str, int] = {}
         for one in gc.get_objects():
-            if str(type(one).__module__).startswith(("inference_server", "candlecast", "starlette", "asyncio")):
+            if str(type(one).__module__).startswith(
+                ("inference_server", "candlecast", "starlette", "asyncio", "_asyncio")
+            ):
                 counts[type(one).__name__] = counts.get(type(one).__name__, 0) + 1
         return counts
 

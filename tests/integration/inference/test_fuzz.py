@@ -13,7 +13,7 @@ import pytest
 
 from tests.integration.inference.talk import JSON, LINES, PATIENCE_S, Caller, lines_of
 
-N_CASES = 250
+N_CASES = 150
 LIMIT = 1_000_000  # bytes of a body, as the server is told
 ANSWERS = {200, 400, 404, 408, 413, 415, 422, 429, 504}  # never 500; 504 is a deadline of the client's own
 
