@@ -92,6 +92,7 @@ async def test_the_verdict_pools_steps_and_instruments_in_units_of_their_span(ma
 async def test_records_intervals_and_models_are_never_mixed(market: Any, running: Any) -> None:
     add_worse(market)
     add_days(market, [48.5, 47.5] * 2, 50.0, record="live")
+    add_days(market, [10.0] * 4, 50.0, record="late", step=120)
     add_days(market, [200.0] * 4, 50.0, interval="1d")
     add_days(market, [10.0] * 4, 50.0, model_name="kronos-base", record="synthetic")
 
@@ -99,13 +100,21 @@ async def test_records_intervals_and_models_are_never_mixed(market: Any, running
         answer = (await client.get(VERDICTS)).json()
 
     assert [
-        (one["model_name"], one["interval"], one["record"], one["verdict"], round(one["crps_skill"], 6))
+        (
+            one["model_name"],
+            one["interval"],
+            one["record"],
+            one["verdict"],
+            round(one["crps_skill"], 6),
+            one["n_blocks"],
+        )
         for one in answer["verdicts"]
     ] == [
-        ("kronos-base", "1h", "synthetic", "better", 0.8),
-        ("kronos-nano", "1h", "live", "better", 0.04),
-        ("kronos-nano", "1h", "replay", "worse", -0.04),
-        ("kronos-nano", "1d", "replay", "worse", -3.0),
+        ("kronos-base", "1h", "synthetic", "better", 0.8, 4),
+        ("kronos-nano", "1h", "live", "better", 0.04, 4),
+        ("kronos-nano", "1h", "late", "undecided", 0.8, 1),
+        ("kronos-nano", "1h", "replay", "worse", -0.04, 4),
+        ("kronos-nano", "1d", "replay", "worse", -3.0, 2),
     ]
     assert "random generator" in answer["notice"]
 
