@@ -3,13 +3,16 @@
 Axes: B series, S paths per series, R = B·S rows ordered series-major, n prefix length, d model width.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from candlecast.forecasts import never
 from inference_server.kronos.attention import KeysValues, Slot, shared_attention
 from inference_server.kronos.config import CROSS_HEADS
+from inference_server.kronos.errors import RolloutCancelled
 from inference_server.kronos.folded import FoldedPredictor, Places, chunks, padding_of, rms, turns_from
 from inference_server.kronos.rotary import unit_circle
 
@@ -28,10 +31,21 @@ class Prefix:
     padding: Tensor | None
 
 
-def prefill(model: FoldedPredictor, s1: Tensor, s2: Tensor, time: Tensor, lengths: list[int]) -> Prefix:
+def prefill(
+    model: FoldedPredictor,
+    s1: Tensor,
+    s2: Tensor,
+    time: Tensor,
+    lengths: list[int],
+    cancel: Callable[[], bool] = never,
+) -> Prefix:
     """The prefix of ids [B, n] with time rows [B, n, d], padded on the right where `lengths` differ.
 
     Causality keeps the padding out of every earlier position. n may be 0: windows can lie behind the lookback.
+
+    Raises
+    ------
+    RolloutCancelled : `cancel()` said so, before a block: many series take as long as many bars.
     """
     B, n = s1.shape
     d, like = model.d_model, model.norm
@@ -45,6 +59,8 @@ def prefill(model: FoldedPredictor, s1: Tensor, s2: Tensor, time: Tensor, length
         some = slice(start, stop)
         x = model.embed(s1[some], s2[some], time[some])
         for block, keys_values in zip(model.blocks, kept, strict=True):
+            if cancel():
+                raise RolloutCancelled(f"cancelled while {B} lookbacks were read")
             block.run(x, Places(stop - start, 1, n, circle), keys_values.series(start, stop))
         context = rms(x, model.norm)
         _keep_cross(model, context, (stop - start, 1, n), cross.series(start, stop), 0)

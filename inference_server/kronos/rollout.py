@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from candlecast.forecasts import never
 from inference_server.kronos import workers
 from inference_server.kronos.arrays import bars_tensor, series_list, stamps_tensor
 from inference_server.kronos.errors import RolloutCancelled, RolloutError
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
 
 CLIP = 5.0
 Batch = ArrayLike | Tensor | Sequence[ArrayLike | Tensor]
-
-
-def never() -> bool:
-    """The `cancel` of a caller who always wants the result."""
-    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +241,7 @@ def _draw_in_fixed_steps(
     cancel: Callable[[], bool],
 ) -> list[tuple[Tensor, Tensor]]:
     """As `_draw` for every piece of the paths, where the window never slides."""
-    prefix = prefill(model, *past, times[0], lengths)
+    prefix = prefill(model, *past, times[0], lengths, cancel)
     return [
         Steps(model, prefix, n, times[1], sampling, stream).draw(cancel)
         for n, stream in streams
@@ -278,7 +274,7 @@ def _draw(
         active = [
             (rows[first:last], paths)
             for group, rows in zip(groups, rows_of, strict=True)
-            for first, last, paths in _at_step(model, group, past, times, lengths, (s1, s2), step, C)
+            for first, last, paths in _at_step(model, group, past, times, lengths, (s1, s2), step, C, cancel)
         ]
         alone = len(active) == 1
         logits = [paths.s1_logits() for _, paths in active]
@@ -305,11 +301,12 @@ def _at_step(
     drawn: tuple[Tensor, Tensor],
     step: int,
     C: int,
+    cancel: Callable[[], bool],
 ) -> list[tuple[int, int, Paths]]:
     """The paths of a group ready to name bar `step`, as ranges of the group's rows."""
     if step < group.cached_steps:
         rows = len(group.series) * drawn[0].shape[1]
-        return [(0, rows, _cached(model, group, past, times, lengths, drawn, step))]
+        return [(0, rows, _cached(model, group, past, times, lengths, drawn, step, cancel))]
     group.paths = None
     return _windows(model, group, past, times, lengths, drawn, step, C)
 
@@ -322,12 +319,13 @@ def _cached(
     lengths: list[int],
     drawn: tuple[Tensor, Tensor],
     step: int,
+    cancel: Callable[[], bool],
 ) -> Paths:
     members = slice(None) if len(group.series) == len(lengths) else group.series
     if group.prefix is None:
         known = [lengths[i] for i in group.series]
         s1, s2, time = (each[members, : max(known)] for each in (*past, times[0]))
-        group.prefix = prefill(model, s1, s2, time, known)
+        group.prefix = prefill(model, s1, s2, time, known, cancel)
     if group.paths is None:
         group.paths = Paths(model, group.prefix, drawn[0].shape[1], group.cached_steps - 1)
     else:

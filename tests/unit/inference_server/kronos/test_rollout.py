@@ -200,11 +200,24 @@ def test_cancelling_ends_a_rollout_at_the_next_bar(models: Models) -> None:
     def after_three() -> bool:
         nonlocal asked
         asked += 1
-        return asked > 3
+        return asked > 5
 
     with pytest.raises(RolloutCancelled, match="bar 4 of 50"):
         rollout(*models, *random_series([5], 50), horizon=50, max_context=60, seed=1, cancel=after_three)
-    assert asked == 4
+    assert asked == 6  # at every bar, and before each of the two blocks that read the lookback
+
+
+def test_cancelling_ends_the_reading_of_the_lookbacks_between_two_blocks(models: Models) -> None:
+    asked = 0
+
+    def in_the_second_block() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked > 2
+
+    with pytest.raises(RolloutCancelled, match="while 3 lookbacks were read"):
+        rollout(*models, *random_series([5] * 3, 9), horizon=9, max_context=60, seed=1, cancel=in_the_second_block)
+    assert asked == 3
 
 
 def _spoilt() -> Iterator[tuple[str, dict]]:
