@@ -1,9 +1,8 @@
 """What the inference server keeps doing while the device is at work, and what is left of ten thousand requests.
 
-`python -m bench.server [--seconds 60] [--dry]`: a forecast that computes for `--seconds` is at work while /healthz and
-/metrics are asked for, then with a full queue while requests are refused.
-`python -m bench.server --soak 10000 [--dry]`: good, bad, repeated, expired, refused and abandoned requests, and the
-server's memory as they go by.
+`python -m bench.server [--seconds 60] [--soak 10000] [--dry]`: /healthz and /metrics while a forecast computes for
+`--seconds`, and refusals while the queue is full; then `--soak` good, bad, repeated, expired, refused and abandoned
+requests, and the server's memory as they go by. 0 leaves either out.
 """
 
 import argparse
@@ -95,23 +94,20 @@ def body(model_name: str, n_items: int = 1, *, n_paths: int = 100, base_seed: in
 def at_work(seconds: float) -> str:
     """The table of how long questions took."""
     times: dict[str, list[float]] = {"/healthz": [], "/metrics": [], "429, queue full": []}
-    with (
-        server(seconds) as (url, process),
-        ThreadPoolExecutor(3) as pool,
-        httpx.Client(base_url=url, timeout=600) as client,
-    ):
+    asked = body("long", 23)
 
-        def ask() -> httpx.Response:
-            return httpx.post(f"{url}/predict", content=body("long", 23), headers=HEADERS, timeout=600)
+    def timed(name: str, question: Callable[[], httpx.Response], status: int) -> None:
+        begun = time.perf_counter()
+        answer = question()
+        times[name].append(time.perf_counter() - begun)
+        if answer.status_code != status:
+            raise SystemExit(f"{name} answered {answer.status_code}: {answer.text[:200]}")
 
-        def timed(name: str, asked: Callable[[], httpx.Response], status: int) -> None:
-            begun = time.perf_counter()
-            answer = asked()
-            times[name].append(time.perf_counter() - begun)
-            if answer.status_code != status:
-                raise SystemExit(f"{name} answered {answer.status_code}: {answer.text[:200]}")
+    def post(client: httpx.Client) -> httpx.Response:
+        return client.post("/predict", content=asked, headers=HEADERS)
 
-        first = pool.submit(ask)
+    with server(seconds) as (url, _), ThreadPoolExecutor(1) as pool, httpx.Client(base_url=url, timeout=600) as client:
+        first = pool.submit(httpx.post, f"{url}/predict", content=asked, headers=HEADERS, timeout=600)
         while not client.get("/readyz").json()["busy"]:
             time.sleep(PAUSE_S)
         while not first.done():
@@ -119,14 +115,17 @@ def at_work(seconds: float) -> str:
             timed("/metrics", lambda: client.get("/metrics"), 200)
             time.sleep(PAUSE_S)
 
-        waiting = [pool.submit(ask) for _ in range(3)]
+    with (
+        server(3_600) as (url, process),
+        ThreadPoolExecutor(3) as pool,
+        httpx.Client(base_url=url, timeout=600) as client,
+    ):
+        for _ in range(3):
+            pool.submit(post, client)
         while client.get("/readyz").json()["waiting"] < 2:
             time.sleep(PAUSE_S)
-        refused = body("long", 23)
         for _ in range(200):
-            timed("429, queue full", lambda: client.post("/predict", content=refused, headers=HEADERS), 429)
-        for one in waiting:
-            one.cancel()
+            timed("429, queue full", lambda: post(client), 429)
         process.kill()  # nobody waits for the rest
     lines = [
         f"A forecast that computes for {seconds:.0f} s is at work; one connection asks. {machine()}, load average "
@@ -233,16 +232,18 @@ def main() -> None:
         leave(serve(arguments, os.environ, lambda _: Registry([RandomWalk(), Long()])))
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--soak", type=int, metavar="N")
+    parser.add_argument("--soak", type=int, default=10_000, metavar="N")
     parser.add_argument("--dry", action="store_true", help="print, and leave the page of results alone")
     options = parser.parse_args()
+    sections = {}
+    if options.seconds:
+        sections["Inference server: answers while the device is at work"] = at_work(options.seconds)
     if options.soak:
-        title, text = "Inference server: memory over many requests", soak(options.soak)
-    else:
-        title, text = "Inference server: answers while the device is at work", at_work(options.seconds)
-    print(text)
-    if not options.dry:
-        replace_section(title, text)
+        sections["Inference server: memory over many requests"] = soak(options.soak)
+    for title, text in sections.items():
+        print(text)
+        if not options.dry:
+            replace_section(title, text)
 
 
 if __name__ == "__main__":
