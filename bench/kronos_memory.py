@@ -16,6 +16,7 @@ from bench.kronos_models import inputs, random_models
 from bench.results import machine, replace_section
 from inference_server.kronos import Kronos, KronosTokenizer
 from inference_server.kronos.errors import RolloutCancelled
+from inference_server.kronos.folded import chunks
 from inference_server.kronos.memory import Footprint, MicroBatch
 from inference_server.kronos.rollout import simulate
 from inference_server.kronos.sampling import Sampling
@@ -85,7 +86,7 @@ def main() -> None:
 
 def draw(tokenizer: KronosTokenizer, model: Kronos, n_series: int, n_paths: int, steps: int, bars: int) -> None:
     """The first `bars` of a rollout of all `steps`, and its end where these are all."""
-    asked = 0
+    asked = -model.config.n_layers * len(chunks(n_series, LOOKBACK))  # once before each block of the lookbacks, too
 
     def enough() -> bool:
         nonlocal asked
