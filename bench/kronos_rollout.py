@@ -122,7 +122,7 @@ def extrapolated(timed: Callable[[int, int], float], few: int, many: int, steps:
     slope = (ends[1][0] - ends[0][0]) / (at[1] - at[0])
     each = [ends[0][0] + slope * (LOOKBACK + step - at[0]) for step in range(steps)]
     # What is not a step is the encoding of the lookback and the decoding of the window, here of the longest.
-    fixed = ends[1][1] - few * ends[1][0]
+    fixed = ends[1][1] - sum(each[steps - many : steps - many + few])
     return max(fixed, 0.0) + sum(each)
 
 
