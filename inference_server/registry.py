@@ -12,6 +12,9 @@ from candlecast.errors import CandlecastError
 from candlecast.forecasts import Forecaster, ModelInfo
 from inference_server.settings import ServerSettings
 
+BUNDLED = {"nano": Path(__file__).with_name("weights") / "kronos-nano"}
+"""Checkpoints that come with the package, by the word that names them where a folder or a hub id would stand."""
+
 
 class UnknownModel(CandlecastError):
     """A request names a model that this server does not hold."""
@@ -84,6 +87,7 @@ def _load_chronos2(weights: str, settings: ServerSettings) -> Forecaster:
 
 
 def _load_kronos(weights: str, settings: ServerSettings) -> Forecaster:
+    weights = str(BUNDLED.get(weights, weights))
     folder = Path(weights).expanduser()
     if folder.is_dir():
         parts = [
@@ -92,7 +96,10 @@ def _load_kronos(weights: str, settings: ServerSettings) -> Forecaster:
         if missing := [part for part in parts if not (folder / part).is_file()]:
             raise WeightsMissing(folder, missing)
     elif not re.fullmatch(r"[\w.-]+/[\w.-]+", weights):
-        raise CandlecastError(f"there is no folder {weights}, and it is no hub id such as owner/name either")
+        raise CandlecastError(
+            f"there is no folder {weights}, and it is no hub id such as owner/name either; the word nano names the "
+            "bundled weights"
+        )
     try:
         from inference_server.kronos.forecaster import KronosForecaster
     except ModuleNotFoundError as error:

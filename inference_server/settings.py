@@ -30,7 +30,7 @@ class ServerSettings:
 
     port : 0 takes a free one
     token : when set, asked for as `X-API-Key` or `Authorization: Bearer` on everything but health
-    kronos_weights : folder with `tokenizer/` and `model/`, or a hub id; None serves the baseline only
+    kronos_weights : folder with `tokenizer/` and `model/`, a hub id, or `nano`; None serves the baseline only
     kronos_name : the name in rows and requests; by default made from the folder's or hub id's last part
     max_context : bars of lookback and horizon that the weights take, None asks the weights
     chronos2_weights : folder with `config.json` and `model.safetensors`, or a hub id such as `amazon/chronos-2`;

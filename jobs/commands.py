@@ -41,8 +41,8 @@ def demo(
     data: Annotated[Path | None, typer.Option(help="A folder with ohlcv_1h/ and ohlcv_1d/.")] = None,
     once: Annotated[bool, typer.Option("--once", help="End after the table instead of serving.")] = False,
     kronos_weights: Annotated[
-        str | None, typer.Option(help="A folder with tokenizer/ and model/, or a hub id such as NeoQuasar/Kronos-mini.")
-    ] = None,
+        str, typer.Option(help="nano (bundled), none, a folder with tokenizer/ and model/, or a hub id.")
+    ] = "nano",
     synthetic: Annotated[
         bool, typer.Option("--synthetic", help="Use the generator even if a network is there.")
     ] = False,

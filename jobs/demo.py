@@ -35,6 +35,9 @@ from jobs.score import run_score
 from jobs.servers import ServerDidNotStart, started
 
 BASELINE: Final = "baseline-rw"
+# What the inference server calls the checkpoint that comes with it, and how to ask for none.
+BUNDLED_WEIGHTS: Final = "nano"
+NO_WEIGHTS: Final = "none"
 
 # How far back the walk-forward goes, and which slots of that time it takes: enough for the longest step to mature
 # on an exchange's calendar, an odd stride so that every hour of the day is met.
@@ -50,7 +53,7 @@ class Options:
 
     data: Path | None
     once: bool
-    kronos_weights: str | None
+    kronos_weights: str = BUNDLED_WEIGHTS
     synthetic: bool = False
 
 
@@ -154,7 +157,7 @@ def _import_bars(engine: Engine, plan: _Bars, console: Console) -> None:
 
 def _inference_server(stack: ExitStack, options: Options, logs: Path, console: Console) -> str:
     """Start it with the weights asked for; where they cannot be had, say so and go on with the baseline."""
-    if options.kronos_weights:
+    if options.kronos_weights != NO_WEIGHTS:
         weights = ["--kronos-weights", options.kronos_weights]
         try:
             return stack.enter_context(started("inference server", "inference_server", weights, logs))
@@ -170,8 +173,8 @@ def _served_model(server: str, console: Console) -> str:
         console.print(f"Model: {kronos[0]}, on the inference server at {server}; {BASELINE} beside it.")
         return str(kronos[0])
     console.print(
-        f"Model: {BASELINE}, through the inference server at {server}. There are no Kronos weights here "
-        "(name them with --kronos-weights FOLDER or a hub id), and random weights are never shown as a forecast."
+        f"Model: {BASELINE}, through the inference server at {server}; no Kronos weights are loaded (--kronos-weights "
+        "takes nano, a FOLDER or a hub id), and random weights are never shown as a forecast."
     )
     return BASELINE
 

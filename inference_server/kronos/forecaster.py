@@ -161,7 +161,9 @@ class KronosForecaster:
         On a CPU as many micro-batches at a time as torch has threads, one core each; `cancel` is asked from there.
         """
         stopped = Event()
-        at_once = workers.n_workers() if self._model.folded.device.type == "cpu" else 1
+        # One more than there are cores waits its turn, so that none idles while an earlier answer is still awaited.
+        n_workers = workers.n_workers() if self._model.folded.device.type == "cpu" else 1
+        at_once = n_workers + 1 if n_workers > 1 else 1
         waiting: deque[tuple[Batch, Future[list[Result]]]] = deque()
         answers: dict[int, Result] = {}
         lookbacks: list[tuple[int, int]] = []

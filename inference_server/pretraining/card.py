@@ -55,7 +55,7 @@ def write_card(
         "",
         "## Where paths start",
         "",
-        f"Mean fair CRPS in σ√h over every fourth origin, {report.n_paths} paths, before the spread. Used: "
+        f"Mean fair CRPS in σ√h over every eighth origin, {report.n_paths} paths, before the spread. Used: "
         f"anchored, {report.space}.",
         "",
         "| step | " + " | ".join(SPACES) + " | baseline-rw, all origins |",
@@ -77,6 +77,12 @@ def write_card(
         "| bars | class | step | n | coverage | as drawn | baseline | CRPS | baseline | skill |",
         "|---|---|---|---|---|---|---|---|---|---|",
         *(_row(cell) for cell in report.cells),
+        "",
+        "## What it is not good for",
+        "",
+        "Trading. Cells above whose skill is below 0: there the random walk is the better forecast. Direction: that "
+        "the median of its paths knows any has not been shown. Instruments and intervals unlike those above; "
+        "symbols that the instruments file does not name get the spread of all classes together.",
         "",
     ]
     return "\n".join(lines)

@@ -31,7 +31,7 @@ SPACES: dict[str, tuple[Mode, Space]] = {
     "anchored, scaled": ("anchored", "scaled"),
     "anchored, log": ("anchored", "log"),
 }
-EVERY_FOR_SPACES = 4
+EVERY_FOR_SPACES = 8
 FOLD_WEEKS = 4
 """Coverage is told of four weeks with a spread that was fitted on all others."""
 
@@ -74,7 +74,7 @@ def assess(
     n_paths: int,
     seen: Callable[[str, int], None],
 ) -> Report:
-    """Compare the spaces on every fourth origin, then forecast all of them in the better one and fit the spread."""
+    """Compare the spaces on every eighth origin, then forecast all of them in the better one and fit the spread."""
 
     def forecaster(mode: Mode, space: Space) -> KronosForecaster:
         return KronosForecaster(

@@ -22,6 +22,7 @@ ROUTES = (
     "/showcase/instruments",
     "/showcase/models",
     "/showcase/performance",
+    "/showcase/performance/verdicts",
 )
 
 
@@ -85,6 +86,7 @@ def test_without_data_the_demo_and_every_answer_say_that_the_bars_are_made_up(ho
     assert done.returncode == 0, done.stderr
     facts = json.loads(done.stdout.splitlines()[-1])
     assert facts["source"] == "synthetic"
+    assert facts["model"] == "kronos-nano"
     assert facts["n_forecasts"] == 46  # 23 instruments, hourly and daily
     assert "They are not market prices" in re.sub(r"\s+", " ", done.stderr)
     with served(home / "synthetic") as url, httpx.Client(base_url=url) as reader:
@@ -104,6 +106,7 @@ def test_with_real_bars_the_demo_ends_with_every_instruments_forecast(home: Path
     assert done.returncode == 0, done.stderr
     for symbol in ("BTCUSDT", "SPY", "SPX", "EURUSD", "XAUUSD", "WTI"):
         assert len(re.findall(rf"^│ {symbol} ", done.stdout, re.MULTILINE)) == 2, symbol  # hourly and daily
+    assert "Model: kronos-nano" in done.stdout
     assert "baseline-rw" in done.stdout
     assert "SYNTHETIC" not in done.stdout
     assert re.search(r"http://127\.0\.0\.1:\d+/showcase/ml-prediction/BTCUSDT", done.stdout)
@@ -113,5 +116,10 @@ def test_with_real_bars_the_demo_ends_with_every_instruments_forecast(home: Path
             assert answer.status_code == 200, route
             assert "synthetic" not in json.dumps(answer.json().get("notice", "")), route
         scores = read(reader, "/showcase/performance").json()["rows"]
+        verdicts = read(reader, "/showcase/performance/verdicts").json()["verdicts"]
+    assert {(row["model_name"], row["interval"], row["record"]) for row in verdicts} == {
+        ("kronos-nano", "1h", "replay"),
+        ("kronos-nano", "1d", "replay"),
+    }
     assert {row["record"] for row in scores} == {"replay"}  # the bars end in the past
     assert {row["step"] for row in scores if row["interval"] == "1h"} == {1, 4, 24, 120}
