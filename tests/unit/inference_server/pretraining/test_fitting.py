@@ -26,11 +26,11 @@ def _table(n: int, *, width: float) -> Table:
 def test_the_spread_makes_up_for_paths_that_are_too_narrow_or_too_wide(width: float) -> None:
     table = _table(2000, width=width)
     spread = fit_spread(table)
-    # 2,000 · 2 steps or more behind each factor: their standard error is below 3 %
+    # 1,000 pairs or more behind each factor: their standard error is below 4 %
     for row in spread.factors.values():
-        np.testing.assert_allclose(row, 1.0 / width, rtol=0.08)
+        np.testing.assert_allclose(row, 1.0 / width, rtol=0.12)
     covered = table.widened(spread_factors(spread, table)).inside().mean()
-    assert covered == pytest.approx(0.8, abs=0.01)
+    assert covered == pytest.approx(0.8, abs=0.02)
 
 
 def test_the_needed_factor_is_read_off_the_half_of_the_band_on_the_side_of_the_outcome() -> None:
