@@ -14,7 +14,7 @@ def _table(n: int, *, width: float) -> Table:
     return Table(
         np.full(size, "BTCUSDT"),
         np.full(size, "1h"),
-        np.where(np.arange(size) % 2 == 0, "crypto", "equity"),
+        np.where(np.arange(size) // len(STEPS) % 2 == 0, "crypto", "equity"),
         step,
         np.arange(size) // 100,
         rng.standard_normal(size),
