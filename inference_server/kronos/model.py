@@ -26,13 +26,19 @@ TIME_FIELDS: dict[str, int] = {"minute": 60, "hour": 24, "weekday": 7, "day": 32
 """Rows per table, in the order of a stamp's last axis."""
 
 
+def _embedding(rows: int, width: int) -> nn.Embedding:
+    """A table whose numbers come later where it has none yet: torch draws even those, and loads its compiler for it."""
+    weight = torch.empty(rows, width)
+    return nn.Embedding(rows, width, _weight=weight) if weight.is_meta else nn.Embedding(rows, width)
+
+
 class TokenEmbedding(nn.Module):
     """The fused embedding of a pair of ids."""
 
     def __init__(self, config: PredictorConfig) -> None:
         super().__init__()
-        self.emb_s1 = nn.Embedding(1 << config.s1_bits, config.d_model)
-        self.emb_s2 = nn.Embedding(1 << config.s2_bits, config.d_model)
+        self.emb_s1 = _embedding(1 << config.s1_bits, config.d_model)
+        self.emb_s2 = _embedding(1 << config.s2_bits, config.d_model)
         self.fusion_proj = nn.Linear(2 * config.d_model, config.d_model)
 
     def forward(self, s1: Tensor, s2: Tensor) -> Tensor:
@@ -46,7 +52,7 @@ class FixedTable(nn.Module):
 
     def __init__(self, rows: int, width: int) -> None:
         super().__init__()
-        self.emb = nn.Embedding(rows, width)
+        self.emb = _embedding(rows, width)
         self.emb.weight.requires_grad_(False)
 
     def forward(self, index: Tensor) -> Tensor:
@@ -65,7 +71,7 @@ class TimeEmbedding(nn.Module):
 
     def __init__(self, config: PredictorConfig) -> None:
         super().__init__()
-        table = nn.Embedding if config.learn_te else FixedTable
+        table = _embedding if config.learn_te else FixedTable
         for field, rows in TIME_FIELDS.items():
             self.add_module(f"{field}_embed", table(rows, config.d_model))
 
@@ -142,7 +148,8 @@ class Kronos(nn.Module):
         self.dep_layer = DependencyLayer(config)
         self.head = Heads(config)
         self._folded: Remembered[FoldedPredictor] = Remembered(FoldedPredictor.of)
-        self._initialise()
+        if not self.norm.weight.is_meta:
+            self._initialise()
         self.eval()
 
     def _initialise(self) -> None:
@@ -155,7 +162,7 @@ class Kronos(nn.Module):
                 nn.init.normal_(module.weight, std=self.config.d_model**-0.5)
         for module in self.modules():
             # Upstream means to do this and then overwrites it with random numbers.
-            if isinstance(module, FixedTable) and not module.emb.weight.is_meta:
+            if isinstance(module, FixedTable):
                 module.emb.weight.copy_(sinusoids(*module.emb.weight.shape))
 
     @classmethod
