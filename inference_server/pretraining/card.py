@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from inference_server.pretraining.histories import History
 from inference_server.pretraining.recipe import HELD_OUT_UNTIL, TRAIN_UNTIL, Recipe
-from inference_server.pretraining.report import CARD_STEPS, SPACES, Cell, Report
+from inference_server.pretraining.report import BASELINE, CARD_STEPS, SPACES, Cell, Report
 from inference_server.pretraining.training import Progress
 
 
@@ -58,12 +58,12 @@ def write_card(
         f"Mean fair CRPS in σ√h over every eighth origin, {report.n_paths} paths, before the spread. Used: "
         f"anchored, {report.space}.",
         "",
-        "| step | " + " | ".join(SPACES) + " | baseline-rw, all origins |",
+        "| step | " + " | ".join((*SPACES, BASELINE)) + " |",
         "|---|" + "---|" * (len(SPACES) + 1),
         *(
             f"| {step} | "
-            + " | ".join(f"{report.crps_by_space[space, step]:.3f}" for space in SPACES)
-            + f" | {report.baseline_by_step[step]:.3f} |"
+            + " | ".join(f"{report.crps_by_space[name, step]:.3f}" for name in (*SPACES, BASELINE))
+            + " |"
             for step in CARD_STEPS
         ),
         "",

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from candlecast.forecasts import CLOSE
 from inference_server.kronos import quantizer
 from inference_server.kronos.model import Kronos
 from inference_server.kronos.scaling import N_PRICES
 from inference_server.kronos.tokenizer import KronosTokenizer
 from inference_server.pretraining.windows import Batch
 
-CLOSE = 3
 LAGS = (1, 4, 16)
 """Bars between two prices whose difference the tokenizer has to keep."""
 

@@ -18,7 +18,7 @@ from inference_server.pretraining.curve import draw_curve
 from inference_server.pretraining.evaluation import HORIZON, origins
 from inference_server.pretraining.histories import load_histories
 from inference_server.pretraining.recipe import HELD_OUT_UNTIL, TRAIN_UNTIL, Recipe
-from inference_server.pretraining.report import EVERY_FOR_SPACES, SPACES, Cell, assess
+from inference_server.pretraining.report import BASELINE, EVERY_FOR_SPACES, SPACES, Cell, assess
 from inference_server.pretraining.stages import Material, train_predictor, train_tokenizer
 from inference_server.pretraining.training import Course, Progress, Watch
 
@@ -67,7 +67,7 @@ def pretrain(
         )
         n_some = math.ceil(len(asked) / EVERY_FOR_SPACES)
         tasks = {name: bars.add_task(f"assessing: {name}", total=n_some) for name in SPACES}
-        tasks |= {name: bars.add_task(f"assessing: {name}", total=len(asked)) for name in ("all origins", "baseline")}
+        tasks |= {name: bars.add_task(f"assessing: {name}", total=len(asked)) for name in ("all origins", BASELINE)}
         report = assess(
             tokenizer,
             model,

@@ -22,15 +22,16 @@ from inference_server.pretraining.evaluation import (
     common,
     forecast_all,
 )
-from inference_server.pretraining.fitting import fit_spread, spread_factors
+from inference_server.pretraining.fitting import FITTED_STEPS, fit_spread, spread_factors
 
-CARD_STEPS = (1, 4, 24, 120)
+CARD_STEPS = FITTED_STEPS
 ASSET_CLASSES = ("crypto", "forex_commodity", "equity")
 SPACES: dict[str, tuple[Mode, Space]] = {
     "raw": ("raw", "scaled"),
     "anchored, scaled": ("anchored", "scaled"),
     "anchored, log": ("anchored", "log"),
 }
+BASELINE = RandomWalk.info.name
 EVERY_FOR_SPACES = 8
 FOLD_WEEKS = 4
 """Coverage is told of four weeks with a spread that was fitted on all others."""
@@ -54,12 +55,11 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """crps_by_space : mean fair CRPS in σ√h of some origins, by (space, step)."""
+    """crps_by_space : mean fair CRPS in σ√h of some origins, by (space, step), and of the baseline on the same."""
 
     n_origins: int
     n_paths: int
     crps_by_space: dict[tuple[str, int], float]
-    baseline_by_step: dict[int, float]
     space: Space
     spread: Spread
     cells: list[Cell]
@@ -92,6 +92,7 @@ def assess(
 
     some = asked[::EVERY_FOR_SPACES]
     tables = {name: table(forecaster(*kind), some, name) for name, kind in SPACES.items()}
+    tables[BASELINE] = table(RandomWalk(), some, BASELINE)
     by_space = {
         (name, step): float(each.where(each.step == step).crps().mean())
         for (name, each), step in product(tables.items(), CARD_STEPS)
@@ -100,14 +101,13 @@ def assess(
     space: Space = "log" if logarithmic <= scaled else "scaled"
 
     drawn = table(forecaster("anchored", space), asked, "all origins")
-    drawn, baseline = common(drawn, table(RandomWalk(), asked, "baseline"))
+    drawn, baseline = common(drawn, table(RandomWalk(), asked, BASELINE))
     spread = fit_spread(drawn)
     used = _cross_fitted(drawn)
     return Report(
         n_origins=len(asked),
         n_paths=n_paths,
         crps_by_space=by_space,
-        baseline_by_step={step: float(baseline.where(baseline.step == step).crps().mean()) for step in CARD_STEPS},
         space=space,
         spread=spread,
         cells=[

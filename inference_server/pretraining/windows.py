@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from candlecast.forecasts import CLOSE
 from inference_server.kronos.scaling import calendar_fields, scale_bars
 from inference_server.pretraining.histories import History
 
@@ -66,7 +67,7 @@ def cut(places: Sequence[Place]) -> Batch:
 
 def _bar_sigma(x: NDArray[np.float32]) -> float:
     """Root mean square of the close's moves; 1 where nothing moved, so that dividing by it is safe."""
-    moves = np.diff(x[:, 3].astype(np.float64))
+    moves = np.diff(x[:, CLOSE].astype(np.float64))
     sigma = float(np.sqrt(np.mean(moves * moves)))
     return sigma if sigma > 1e-4 else 1.0
 
