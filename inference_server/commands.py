@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from candlecast.cli import Json, finish
+from candlecast.cli import Json, NotInstalled, finish
 from candlecast.errors import CandlecastError
 
 
@@ -40,10 +40,14 @@ def pretrain(
 
     Gradients see bars before 2025 only. Stopped, it goes on from its last state when called again.
     """
-    import torch
+    try:
+        import matplotlib  # noqa: F401  # the curve is drawn last; better told before the training than after it
+        import torch
 
-    from inference_server.pretraining.pretrain import pretrain as run
-    from inference_server.pretraining.recipe import WIDTHS, nano
+        from inference_server.pretraining.pretrain import pretrain as run
+        from inference_server.pretraining.recipe import WIDTHS, nano
+    except ModuleNotFoundError as error:
+        raise NotInstalled("pretrain", "pretrain") from error
 
     if bits not in WIDTHS:
         raise CannotTrain(f"--bits {bits}: there are shapes for {', '.join(map(str, WIDTHS))}")

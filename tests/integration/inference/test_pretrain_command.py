@@ -75,3 +75,14 @@ def test_a_folder_without_bars_ends_in_one_sentence(tmp_path: Path) -> None:
     assert ended.returncode == 64
     assert "ohlcv_1h/BTCUSDT.csv.gz" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("missing", ["torch", "matplotlib"])
+def test_a_package_that_is_missing_is_told_before_anything_is_trained(tmp_path: Path, missing: str) -> None:
+    program = f"import sys; sys.modules[{missing!r}] = None; from candlecast.cli import main; main()"
+    command = [sys.executable, "-c", program, "pretrain", "--data", str(tmp_path), "--out", str(tmp_path / "out")]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100)
+    assert ended.returncode != 0
+    assert "pip install 'candlecast[pretrain]'" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "out").exists()
