@@ -1,0 +1,1 @@
+"""Statistics of scores: what a difference of losses may be taken to mean."""

@@ -1,0 +1,1 @@
+"""What may be said of a model beside the baseline, over many cells that are watched at once."""
