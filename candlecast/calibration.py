@@ -1,1 +1,0 @@
-"""Bands that keep what they promise: corrected at issue by what the market has answered so far."""
