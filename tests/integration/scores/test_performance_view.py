@@ -230,7 +230,7 @@ def rows_read(engine: Engine, table: str) -> int:
     """Rows of `table` that making the view reads, by EXPLAIN ANALYZE."""
     with engine.connect() as conn:
         plan = conn.exec_driver_sql(
-            f"EXPLAIN (ANALYZE, FORMAT JSON) {read('views/signal_performance')}",
+            f"EXPLAIN (ANALYZE, FORMAT JSON) {read('views/signal_performance_2')}",
             execution_options={"no_parameters": True},
         ).scalar_one()
     total = 0
