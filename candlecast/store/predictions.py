@@ -83,6 +83,8 @@ class PredictionRow:
     p10, p50, p90 : [H] as served;  fan : [H, 11] as the model gave it, rising along the levels
     data_hash : of the lookback, bytes or hex
     replay : made for a past slot
+    feed : source of the newest bar of the lookback, as known at issue
+    calibration : what turned the fan into p10, p50 and p90, as JSON holds it; None: served as the model gave them
     paths : [S, H] sampled closes, or None
     """
 
@@ -109,6 +111,8 @@ class PredictionRow:
     replay: bool
     paths: Paths | None = None
     run_id: int | None = None
+    feed: str | None = None
+    calibration: Mapping[str, Any] | None = None
 
     @property
     def prediction_id(self) -> uuid.UUID:
@@ -231,6 +235,10 @@ def _insert(conn: Connection, rows: Sequence[PredictionRow], scored_steps: Seque
         ),
         "status": ["replay" if row.replay else "on_time" for row in rows],
         "run_id": [row.run_id for row in rows],
+        "feed": [row.feed for row in rows],
+        "calibration": [
+            None if row.calibration is None else json.dumps(dict(row.calibration), allow_nan=False) for row in rows
+        ],
     }
     new = set(conn.execute(load("predictions_insert"), parameters).scalars())
     inserted = [(one, row, blob) for one, row, blob in zip(ids, rows, packed, strict=True) if one in new]

@@ -1,4 +1,4 @@
-"""The tables of migration 0001, as SQLAlchemy sees them.
+"""The tables of migration 0001, with the columns that later ones added to the ledger, as SQLAlchemy sees them.
 
 Migrations make the tables; this module describes the outcome for queries, and a test holds the two equal.
 The scores' tables, and `score_pending` with them, take their shape in migration 0002.
@@ -168,6 +168,8 @@ ml_predictions: Final = Table(
     required("recorded_at", INSTANT, server_default=text("clock_timestamp()")),
     required("prev_hash", LargeBinary),
     required("row_hash", LargeBinary),
+    Column("feed", Text),
+    Column("calibration", JSONB),
     UniqueConstraint("symbol", "interval", "model_name", "issued_at"),
     UniqueConstraint("model_name", "interval", "chain_seq"),
     CheckConstraint(INTERVAL_CHECK, name="interval"),
@@ -178,6 +180,11 @@ ml_predictions: Final = Table(
         "cardinality(target_at) = horizon AND cardinality(p10) = horizon AND cardinality(p50) = horizon "
         "AND cardinality(p90) = horizon AND cardinality(fan) = horizon * 11",
         name="lengths",
+    ),
+    CheckConstraint("feed <> ''", name="feed"),
+    CheckConstraint(
+        "calibration IS NULL OR (jsonb_typeof(calibration) = 'object' AND NOT starts_with(model_name, 'baseline-'))",
+        name="calibration",
     ),
     CheckConstraint("lookback_start < lookback_end AND lookback_end <= issued_at", name="lookback"),
     CheckConstraint("issued_at < target_at[1]", name="target_at"),

@@ -10,7 +10,7 @@
 INSERT INTO candlecast.ml_predictions (
     prediction_id, symbol, interval, model_name, model_version, issued_at, horizon, target_at, last_close, scale,
     p10, p50, p90, fan, seed, n_paths, lookback_start, lookback_end, data_hash, event_context, synthetic, paths_hash,
-    status, run_id
+    status, run_id, feed, calibration
 )
 SELECT
     new.prediction_id,
@@ -36,7 +36,9 @@ SELECT
     new.synthetic,
     new.paths_hash,
     new.status,
-    new.run_id
+    new.run_id,
+    new.feed,
+    CAST(new.calibration AS jsonb)
 FROM unnest(
     CAST(:prediction_id AS uuid[]),
     CAST(:symbol AS text[]),
@@ -57,10 +59,12 @@ FROM unnest(
     CAST(:synthetic AS boolean[]),
     CAST(:paths_hash AS bytea[]),
     CAST(:status AS text[]),
-    CAST(:run_id AS bigint[])
+    CAST(:run_id AS bigint[]),
+    CAST(:feed AS text[]),
+    CAST(:calibration AS text[])
 ) WITH ORDINALITY AS new (
     prediction_id, symbol, interval, model_name, model_version, issued_at, horizon, first, last_close, scale, seed,
-    n_paths, lookback_start, lookback_end, data_hash, event_context, synthetic, paths_hash, status, run_id, place
+    n_paths, lookback_start, lookback_end, data_hash, event_context, synthetic, paths_hash, status, run_id, feed, calibration, place
 )
 ORDER BY new.place
 RETURNING prediction_id;

@@ -47,8 +47,11 @@ FLIPS = {
     "recorded_at": "recorded_at - interval '1 microsecond'",
     "prev_hash": "set_bit(prev_hash, 255, 1 - get_bit(prev_hash, 255))",
     "row_hash": "set_bit(row_hash, 0, 1 - get_bit(row_hash, 0))",
+    "feed": "'binance'",
+    "calibration": "'{}'",
 }
 IN_THE_WAY = (
+    "calibration_check",
     "model_name_interval_chain_seq_key",
     "symbol_interval_model_name_issued_at_key",
     "counts_check",
