@@ -8,9 +8,12 @@ says what it did (`--json` for programs), and fails with one sentence that says 
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -39,6 +42,12 @@ class NotInstalled(CandlecastError):
 
     def __init__(self, command: str, extra: str) -> None:
         super().__init__(f"`candlecast {command}` needs candlecast[{extra}]; run `pip install 'candlecast[{extra}]'`")
+
+
+class BadOption(CandlecastError):
+    """An option holds something that cannot be used."""
+
+    exit_code = 64
 
 
 class NoSuchChain(CandlecastError):
@@ -106,9 +115,25 @@ def db_stop(as_json: Json = False) -> None:
 def verify(
     model: Annotated[str | None, typer.Option(help="Only this model's chains.")] = None,
     interval: Annotated[str | None, typer.Option(help="Only this interval's chains: 1h or 1d.")] = None,
+    ledger: Annotated[Path | None, typer.Option(help="Check this exported file instead; needs no database.")] = None,
+    proof: Annotated[Path | None, typer.Option(help="Check this proof of one forecast; needs no database.")] = None,
+    root: Annotated[list[Path] | None, typer.Option(help="A published seal of a day; may be given often.")] = None,
     as_json: Json = False,
 ) -> None:
     """Recompute the hash chains of the ledger: was a forecast edited, removed, inserted or moved?"""
+    if ledger is not None or proof is not None or root:
+        from candlecast.outsider import verify_files
+
+        if model or interval:
+            raise BadOption("--model and --interval pick chains of the database; leave them out with files")
+        sentence, facts, wrong = verify_files(ledger, proof, root or [])
+        if not as_json:
+            for line in facts["wrong"] + [f"not checked: {one}" for one in facts.get("open", [])]:
+                print(line)
+        finish(sentence, as_json, **facts)
+        if wrong:
+            raise typer.Exit(1)
+        return
     from candlecast.store.engine import create_engine, database_url
     from candlecast.store.ledger import verify as verify_ledger
 
@@ -144,6 +169,96 @@ def verify(
         raise typer.Exit(1)
 
 
+@app.command("export")
+def export_ledger(
+    out: Annotated[Path, typer.Option(help="The Parquet file to write.")],
+    model: Annotated[str | None, typer.Option(help="Only this model's chains.")] = None,
+    interval: Annotated[str | None, typer.Option(help="Only this interval's chains: 1h or 1d.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="Only what was recorded from then on, UTC.")] = None,
+    stop: Annotated[str | None, typer.Option("--to", help="Only what was recorded before, UTC.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the ledger to a Parquet file that anybody can check with `candlecast verify --ledger`."""
+    from candlecast.store.engine import create_engine, database_url
+    from candlecast.store.export import export_ledger as export
+
+    _need("pyarrow", "export", "jobs")
+    settings = JobSettings.from_env(os.environ)
+    first, last = _moment("--from", start), _moment("--to", stop)
+    engine = create_engine(database_url(os.environ, settings.home, role="reader"), application_name="candlecast-export")
+    with engine.connect() as conn:
+        report = export(conn, out, model_name=model, interval=interval, start=first, stop=last)
+    finish(
+        f"{report.path} holds {report.n_rows} forecasts of {report.n_chains} chains ({report.n_bytes / 1e6:.1f} MB).",
+        as_json,
+        path=report.path,
+        n_rows=report.n_rows,
+        n_chains=report.n_chains,
+        n_bytes=report.n_bytes,
+    )
+
+
+@app.command()
+def seal(
+    day: Annotated[str | None, typer.Option(help="Only this day, as 2025-06-01; default: all up to yesterday.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The folder of the seals; default CANDLECAST_HOME/seals.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Seal the days that are over: a hash over every forecast of the day, in a file to be published."""
+    from candlecast.store.engine import create_engine, database_url
+    from candlecast.store.sealing import seal_day, seal_until_yesterday
+
+    settings = JobSettings.from_env(os.environ)
+    moment = _moment("--day", day)
+    folder = out or settings.home / "seals"
+    engine = create_engine(database_url(os.environ, settings.home, role="reader"), application_name="candlecast-seal")
+    done = seal_until_yesterday(engine, folder) if moment is None else [seal_day(engine, folder, moment.date())]
+    finish(
+        "\n".join(str(one) for one in done),
+        as_json,
+        seals=[
+            {
+                "day": one.seal.day,
+                "path": one.path,
+                "n_rows": one.seal.n_rows,
+                "root": one.seal.root.hex(),
+                "file_hash": one.file_hash,
+                "is_new": one.is_new,
+            }
+            for one in done
+        ],
+    )
+
+
+@app.command()
+def proof(
+    prediction_id: Annotated[str, typer.Argument(help="The id of a forecast.")],
+    out: Annotated[Path, typer.Option(help="The JSON file to write.")],
+    as_json: Json = False,
+) -> None:
+    """Write the proof that one forecast was among those of its day, for `candlecast verify --proof`."""
+    from candlecast.store.engine import create_engine, database_url
+    from candlecast.store.sealing import prove
+
+    try:
+        asked = UUID(prediction_id)
+    except ValueError as error:
+        raise BadOption(f"{prediction_id!r} is no id of a forecast; it has to be a UUID") from error
+    settings = JobSettings.from_env(os.environ)
+    engine = create_engine(database_url(os.environ, settings.home, role="reader"), application_name="candlecast-proof")
+    with engine.connect() as conn:
+        made = prove(conn, asked)
+    out.write_bytes(made.to_bytes())
+    finish(
+        f"{out} proves {made}; check it with `candlecast verify --proof {out} --root {made.day}.json`.",
+        as_json,
+        path=out,
+        day=made.day,
+        index=made.index,
+        n_rows=made.n_rows,
+    )
+
+
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Look at everything a run needs, and say of each what to do if it is missing."""
@@ -173,6 +288,22 @@ def serve_gateway(context: typer.Context) -> None:
 def serve_inference(context: typer.Context) -> None:
     """The inference server; `candlecast serve inference --help` lists its options."""
     _become("inference_server", "inference", context.args)
+
+
+def _need(package: str, command: str, extra: str) -> None:
+    if find_spec(package) is None:
+        raise NotInstalled(command, extra)
+
+
+def _moment(option: str, text: str | None) -> datetime | None:
+    """The instant that `text` names; UTC where it names no zone."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadOption(f"{option} is {text!r}; write a moment such as 2025-06-01 or 2025-06-01T12:55Z") from error
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _become(package: str, extra: str, arguments: list[str]) -> None:

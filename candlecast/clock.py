@@ -24,6 +24,7 @@ SCHEDULES: Final[dict[str, str]] = {
     "score-signals-1h": "5 * * * *",
     "score-signals-1d": "30 6 * * *",
     "kronos-rolling-finetune": "0 6 1 * *",
+    "seal-ledger": "15 0 * * *",
 }
 
 

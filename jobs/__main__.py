@@ -63,6 +63,17 @@ def finetune(name: str, settings: JobSettings) -> int:
     return EXIT_NOTHING_TO_DO
 
 
+def seal(name: str, settings: JobSettings) -> int:
+    """Seal the days that are over; the files lie in CANDLECAST_HOME/seals, to be published."""
+    from jobs.access import writer_engine
+    from jobs.seal import run_seal
+
+    folder = settings.home / "seals"
+    for one in run_seal(writer_engine(settings), name, folder, deadline_s=settings.deadline_s):
+        print(f"{name}: {one}")
+    return EXIT_OK
+
+
 JOBS: dict[str, Callable[[str, JobSettings], int]] = {
     "ingest-1h": lambda name, settings: ingest(name, settings, "1h"),
     "ingest-1d": lambda name, settings: ingest(name, settings, "1d"),
@@ -73,6 +84,7 @@ JOBS: dict[str, Callable[[str, JobSettings], int]] = {
     "score-signals-1h": lambda name, settings: score(name, settings, "1h"),
     "score-signals-1d": lambda name, settings: score(name, settings, "1d"),
     "kronos-rolling-finetune": finetune,
+    "seal-ledger": seal,
 }
 
 

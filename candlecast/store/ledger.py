@@ -166,7 +166,7 @@ def _walk(conn: Connection, part: _Part, tell: Callable[[int], None]) -> None:
     literals = {name: sql.Literal(getattr(part, name)) for name in ("model_name", "interval", "after", "upto")}
     seq, digest = max(part.after, 0), part.start
     n_told = 0
-    with driver.cursor() as cursor, cursor.copy(sql.SQL(_template()).format(**literals)) as copy:
+    with driver.cursor() as cursor, cursor.copy(sql.SQL(template()).format(**literals)) as copy:
         for message in copy:  # one row each, as the protocol promises
             row: Any = message
             if row[:11] == HEADER:
@@ -209,7 +209,7 @@ def _counter(progress: Progress | None, total: int) -> Callable[[int], None]:
     return tell
 
 
-def _template() -> str:
+def template() -> str:
     """The COPY without its header, whose commas and braces are prose."""
     return "\n".join(line for line in read("queries/ledger_rows").splitlines() if not line.startswith("--"))
 
