@@ -158,6 +158,7 @@ def _run(database: str, server: str, profile: Path | None) -> tuple[float, dict[
         "INFERENCE_URL": server,
         "HORIZON": str(HORIZON),
         "LOOKBACK": str(LOOKBACK),
+        "BASELINES": "rw",  # rivals are for tens of instruments, not for thousands
     }
     began = time.monotonic()
     with subprocess.Popen(

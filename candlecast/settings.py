@@ -1,8 +1,8 @@
 """What an operator may set, read once from the environment that `main` passes in.
 
 A deployable's settings are a frozen dataclass whose fields name their variable in `metadata["env"]`, numbers
-also their `range`, words their `choices`. Secrets have `repr=False`. `.env.example` lists every name; a test
-keeps them equal.
+also their `range`, words their `choices`, comma lists their `words`. Secrets have `repr=False`. `.env.example`
+lists every name; a test keeps them equal.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from candlecast.errors import CandlecastError
 S = TypeVar("S")
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+BASELINES = ("rw", "hourweek", "snaive", "garch", "lgbm")  # in the order in which they are issued, the cheap first
 
 
 class BadSetting(CandlecastError):
@@ -32,7 +33,7 @@ def read_env(settings: type[S], env: Mapping[str, str]) -> S:
 
     Raises
     ------
-    BadSetting : a number that is none or out of its range, or a word that is not among the choices.
+    BadSetting : a number that is none or out of its range, or a word that is not among those to choose from.
     """
     values: dict[str, Any] = {}
     for setting in fields(settings):  # type: ignore[arg-type]
@@ -43,11 +44,21 @@ def read_env(settings: type[S], env: Mapping[str, str]) -> S:
         choices = setting.metadata.get("choices")
         if choices is not None and text not in choices and text.upper() not in choices:
             raise BadSetting(name, text, f"one of {', '.join(choices)}")
-        if "range" in setting.metadata:
+        if "words" in setting.metadata:
+            values[setting.name] = _words(name, text, setting.metadata["words"])
+        elif "range" in setting.metadata:
             values[setting.name] = _number(name, text, setting.type in (int, int | None), *setting.metadata["range"])
         else:
             values[setting.name] = Path(text) if setting.type in (Path, Path | None) else text
     return settings(**values)
+
+
+def _words(name: str, text: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of a comma list, in the order of `known`."""
+    found = {word.strip().lower() for word in text.split(",")} - {""}
+    if not found <= set(known):
+        raise BadSetting(name, text, f"a list of {', '.join(known)}, separated by commas")
+    return tuple(word for word in known if word in found)
 
 
 def _number(name: str, text: str, whole: bool, low: float, high: float) -> float:
@@ -78,6 +89,7 @@ class JobSettings:
     lookback: int = field(default=392, metadata={"env": "LOOKBACK", "range": (64, 2048)})
     n_paths: int = field(default=100, metadata={"env": "N_PATHS", "range": (10, 1000)})
     base_seed: int = field(default=0, metadata={"env": "BASE_SEED", "range": (0, 2**31)})
+    baselines: tuple[str, ...] = field(default=BASELINES, metadata={"env": "BASELINES", "words": BASELINES})
     deadline_s: int = field(default=2700, metadata={"env": "JOB_DEADLINE_S", "range": (1, 86_400)})
     log_level: str = field(default="INFO", metadata={"env": "LOG_LEVEL", "choices": LOG_LEVELS})
 

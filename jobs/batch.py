@@ -11,6 +11,7 @@ from candlecast.settings import JobSettings
 from candlecast.store.runs import Item
 from jobs import predict
 from jobs.access import http_forecaster
+from jobs.baselines import YARDSTICK
 from jobs.run import Run, newest_slot, open_run, record_missed_slots
 
 
@@ -55,6 +56,7 @@ def run_batch(
         lookback=settings.lookback,
         n_paths=settings.n_paths,
         base_seed=settings.base_seed,
+        rivals=tuple(name for name in settings.baselines if name != YARDSTICK),
         symbols=symbols,
         replay=slot < newest,
         dry_run=dry_run,

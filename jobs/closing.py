@@ -1,5 +1,6 @@
 """The last line of a job: what it did, in counts."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ def batch_line(job: str, slot: datetime, report: "Report") -> str:
         line += f" The model did not answer: {report.model_down}"
     elif report.model_down:
         line += f" The baseline was computed in this process, as the server did not answer: {report.model_down}"
+    if report.rivals:
+        line += "\n  " + _rivals(report.rivals)
     for refusal in report.refusals[:3]:
         line += f"\n  refused ({refusal.code}): {refusal.message}"
     if len(report.refusals) > 3:
@@ -36,7 +39,18 @@ def replay_line(interval: str, report: "ReplayReport") -> str:
         f"replay {interval}: {report.n_slots} slots, {report.n_written} forecasts written, "
         f"{report.n_exists} already there, {report.n_refused} refused{f' ({refused})' if refused else ''}."
         + (f" The model did not answer: {report.model_down}" if report.model_down else "")
+        + (f"\n  {_rivals(report.rivals)}" if report.rivals else "")
     )
+
+
+def _rivals(rivals: Mapping[str, Mapping[str, int]]) -> str:
+    """What became of the baselines beside the one that every run owes."""
+    words = {"ok": "written", "exists": "already there"}
+    each = (
+        f"{name} {' and '.join(f'{n} {words.get(outcome, outcome)}' for outcome, n in outcomes.items())}"
+        for name, outcomes in rivals.items()
+    )
+    return f"rivals: {', '.join(each)}"
 
 
 def score_line(job: str, report: "ScoreReport") -> str:

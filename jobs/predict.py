@@ -1,8 +1,8 @@
 """Issue forecasts for one slot: read, encode, ask, register.
 
 The baseline is issued first and inside this process, so it is there whatever happens to the GPU. The model
-is asked over HTTP for the instruments that have no row yet; each answer is written as it arrives. Running a
-slot again asks for what is missing and changes no row.
+is asked over HTTP for the instruments that have no row yet; each answer is written as it arrives. The rivals of the
+baseline come last, in the time that is left. Running a slot again asks for what is missing and changes no row.
 """
 
 import time
@@ -19,7 +19,7 @@ from candlecast.baselines import RandomWalk
 from candlecast.clock import Interval
 from candlecast.errors import CandlecastError
 from candlecast.events import EventEncoder
-from candlecast.forecasts import Forecast, Forecaster, ModelInfo, Refusal, Result
+from candlecast.forecasts import Forecast, Forecaster, ModelInfo, Refusal, Result, never
 from candlecast.instruments import Instrument
 from candlecast.lookback import Prepared, instant_of, prepare
 from candlecast.scoring import SCORED_STEPS
@@ -30,10 +30,11 @@ from candlecast.store.instruments import read_instruments
 from candlecast.store.models import register_model
 from candlecast.store.predictions import BadForecast, Fence, PredictionRow, check, existing, insert_predictions
 from candlecast.store.runs import Item, Outcome
-from jobs.forecasters import GpuDown, HttpForecaster, InferenceError
+from jobs.baselines import PREFIX, YARDSTICK, baseline
+from jobs.forecasters import GpuDown, HttpForecaster, InferenceError, InProcess
 from jobs.run import Run
 
-BASELINE = "baseline-rw"
+BASELINE = f"{PREFIX}{YARDSTICK}"
 # The level of the VIX is measured against the 252 of its bars before the lookback's first.
 LEADERS_BACK: Final[dict[Interval, timedelta]] = {"1h": timedelta(days=60), "1d": timedelta(days=420)}
 # While answers stream in, a transaction takes what came within some seconds, or before the server fell silent.
@@ -63,6 +64,7 @@ class Request:
     symbols: tuple[str, ...] | None = None
     replay: bool = False
     dry_run: bool = False
+    rivals: tuple[str, ...] = ()  # baselines beside `baseline-rw`, without their prefix
 
 
 @dataclass(slots=True)
@@ -72,6 +74,7 @@ class Report:
     n_written, n_exists : rows
     n_failed, n_skipped : forecasts that the server did not give; because it could not be reached at all
     model_down : why not, in a sentence
+    rivals : what became of the rivals' forecasts, which are no part of the counts above: model name, outcome, number
     """
 
     n_written: int = 0
@@ -81,6 +84,7 @@ class Report:
     refusals: list[Refusal] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     model_down: str | None = None
+    rivals: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
         """The same for programs."""
@@ -92,6 +96,7 @@ class Report:
             "refusals": [asdict(refusal) for refusal in self.refusals],
             "seconds": self.seconds,
             "model_down": self.model_down,
+            "rivals": self.rivals,
         }
 
 
@@ -144,6 +149,10 @@ def predict(
     if request.model_name == BASELINE:
         # The same numbers as the server's, bit for bit; so a server that is down costs nothing.
         writer.write(todo, _in_process(RandomWalk(), request, todo))
+    mark = time.monotonic()
+    for name in request.rivals:
+        _issue_rival(name, request, prepared, writer, until=started + deadline_s)
+    report.seconds["rivals"] = time.monotonic() - mark
     report.seconds["total"] = time.monotonic() - started
     return report
 
@@ -220,9 +229,37 @@ def _instruments(conn: Connection, symbols: tuple[str, ...] | None) -> list[Inst
     ]
 
 
-def _in_process(forecaster: Forecaster, request: Request, prepared: Sequence[Prepared]) -> Iterator[Result]:
-    series = [one.series for one in prepared]
-    return forecaster.forecast(series, horizon=request.horizon, n_paths=request.n_paths, base_seed=request.base_seed)
+def _in_process(
+    forecaster: Forecaster, request: Request, prepared: Sequence[Prepared], cancel: Callable[[], bool] = never
+) -> Iterator[Result]:
+    asked: dict[str, Any] = {"horizon": request.horizon, "n_paths": request.n_paths, "base_seed": request.base_seed}
+    return forecaster.forecast([one.series for one in prepared], **asked, cancel=cancel)
+
+
+def _issue_rival(name: str, request: Request, prepared: Sequence[Prepared], writer: "_Writer", *, until: float) -> None:
+    """The forecasts of one rival that are missing, as far as time goes; whatever happens to it stays with it."""
+    model_name = f"{PREFIX}{name}"
+    there = writer.existing(model_name, {one.series.issued_at for one in prepared})
+    todo = []
+    for one in prepared:
+        if (one.series.symbol, one.series.issued_at) in there:
+            writer.note(Item(one.series.symbol, model_name, "exists"))
+        else:
+            todo.append(one)
+    if not todo:
+        return
+    outcome: tuple[Outcome, str] = "skipped", "no time was left in the run"
+    n_done = 0
+    try:
+        rival = InProcess(baseline(name))
+    except ImportError as error:
+        outcome = "failed", str(error)
+    else:
+        writer.register(rival.info)
+        results = _in_process(rival, request, todo, cancel=lambda: time.monotonic() >= until)
+        n_done = writer.write(todo, results, model_name)
+    for one in todo[n_done:]:
+        writer.note(Item(one.series.symbol, model_name, *outcome))
 
 
 def _ask(
@@ -271,13 +308,16 @@ class _Writer:
         self.waiting: list[PredictionRow] = []
         self.waits_since = 0.0
 
-    def write(self, prepared: Sequence[Prepared], results: Iterator[Result]) -> None:
-        """All results of an in-process forecaster, in order."""
+    def write(self, prepared: Sequence[Prepared], results: Iterator[Result], model_name: str = BASELINE) -> int:
+        """All results of an in-process forecaster, in order; how many there were."""
+        n_taken = 0
         try:
-            for one, result in zip(prepared, results, strict=True):
-                self.take(one, result, BASELINE)
+            for one, result in zip(prepared, results, strict=False):
+                self.take(one, result, model_name)
+                n_taken += 1
         finally:
             self.flush()
+        return n_taken
 
     def take(self, prepared: Prepared, result: Result, model_name: str) -> None:
         if isinstance(result, Refusal):
@@ -297,7 +337,7 @@ class _Writer:
             self.flush()
 
     def refuse(self, refusal: Refusal, model_name: str) -> None:
-        if refusal not in self.report.refusals:
+        if refusal not in self.report.refusals and not self._is_rival(model_name):
             self.report.refusals.append(refusal)
         self.note(Item(refusal.symbol, model_name, "refused", f"{refusal.code}: {refusal.message}"))
 
@@ -326,8 +366,17 @@ class _Writer:
             with self.engine.begin() as conn:
                 register_model(conn, info)
 
+    @_again
+    def existing(self, model_name: str, issued: set[datetime]) -> set[tuple[str, datetime]]:
+        """Which forecasts of the model are there by now."""
+        with self.engine.connect() as conn:
+            return existing(conn, self.request.interval, model_name, issued)
+
     def note(self, item: Item) -> None:
-        if item.outcome == "ok":
+        if self._is_rival(item.model_name):
+            counts = self.report.rivals.setdefault(item.model_name, {})
+            counts[item.outcome] = counts.get(item.outcome, 0) + 1
+        elif item.outcome == "ok":
             self.report.n_written += 1
         elif item.outcome == "exists":
             self.report.n_exists += 1
@@ -335,9 +384,15 @@ class _Writer:
             self.report.n_failed += 1
         elif item.outcome == "skipped" and not self.request.dry_run:
             self.report.n_skipped += 1
-        if self.run is not None:
+        if self.run is not None and self._is_rival(item.model_name):
+            self.run.aside.append(item)
+        elif self.run is not None:
             self.run.add(item)
         self.on_item(item)
+
+    def _is_rival(self, model_name: str) -> bool:
+        """Whether the run may go well without this model's forecasts."""
+        return model_name not in (BASELINE, self.request.model_name)
 
 
 def row_of(prepared: Prepared, forecast: Forecast, request: Request, run: Run | None) -> PredictionRow:

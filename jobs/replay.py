@@ -17,6 +17,7 @@ from candlecast.errors import CandlecastError
 from candlecast.settings import JobSettings
 from jobs import predict
 from jobs.access import http_forecaster
+from jobs.baselines import YARDSTICK
 from jobs.run import newest_slot, open_run
 
 
@@ -40,6 +41,7 @@ class ReplayReport:
     n_refused: int = 0
     model_down: str | None = None
     refusals: dict[str, int] = field(default_factory=dict)
+    rivals: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
         """The same for programs."""
@@ -88,6 +90,7 @@ def replay(
         lookback=settings.lookback,
         n_paths=settings.n_paths,
         base_seed=settings.base_seed,
+        rivals=tuple(name for name in settings.baselines if name != YARDSTICK),
         symbols=symbols,
         replay=True,
     )
@@ -108,7 +111,13 @@ def replay(
             report.model_down = one.model_down or report.model_down
             for refusal in one.refusals:
                 report.refusals[refusal.code] = report.refusals.get(refusal.code, 0) + 1
+            for name, outcomes in one.rivals.items():
+                counts = report.rivals.setdefault(name, {})
+                for outcome, n in outcomes.items():
+                    counts[outcome] = counts.get(outcome, 0) + n
             on_slot(report.n_slots, len(slots), report)
         run.verdict = "ok" if report.model_down is None else "partial"
-        run.details.update(n_slots=report.n_slots, n_written=report.n_written, refusals=report.refusals)
+        run.details.update(
+            n_slots=report.n_slots, n_written=report.n_written, refusals=report.refusals, rivals=report.rivals
+        )
     return report

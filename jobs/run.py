@@ -60,13 +60,17 @@ class Terminated(SystemExit):
 
 @dataclass(slots=True)
 class Run:
-    """The run in progress. Items are added as they end; the ledger row is written when the run ends."""
+    """The run in progress. Items are added as they end; the ledger row is written when the run ends.
+
+    aside : items that are recorded like the others, but say nothing about how the run went
+    """
 
     job: str
     slot: datetime
     run_id: int
     fence: Fence
     items: list[Item] = field(default_factory=list)
+    aside: list[Item] = field(default_factory=list)
     details: dict[str, Any] = field(default_factory=dict)
     verdict: RunStatus | None = None  # set by a job that has no items to judge it by
 
@@ -212,6 +216,7 @@ def _close(engine: Engine, run: Run, status: RunStatus, error: str | None = None
     try:
         with engine.begin() as conn:
             runs.finish_run(conn, run.run_id, status, items=tuple(run.items), error=error, details=run.details)
+            runs.record_items(conn, run.run_id, tuple(run.aside))
             runs.release_lease(conn, run.job, token=run.fence.token)
     except (SQLAlchemyError, DatabaseUnavailable) as failure:
         # Nothing is lost: the next run closes this row as interrupted, and the lease runs out by itself.

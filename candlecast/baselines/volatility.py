@@ -37,7 +37,11 @@ def filtered(closes: Floats) -> Filtered:
     """
     closes = np.ascontiguousarray(closes)  # numpy's logarithm of a strided column may differ in the last bit
     logarithmic = bool((closes > 0.0).all())
-    returns = np.diff(np.log(closes) if logarithmic else closes)
+    return filtered_returns(np.diff(np.log(closes) if logarithmic else closes), logarithmic)
+
+
+def filtered_returns(returns: Floats, logarithmic: bool = True) -> Filtered:
+    """The same of returns [n], n >= 1."""
     squares = returns * returns
     start = float(squares.mean())
     if start == 0.0:

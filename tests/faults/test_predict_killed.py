@@ -22,7 +22,7 @@ from tests.small_market import SLOT, SYMBOLS, Market, fill
 
 COMMAND = [sys.executable, "-c", "from candlecast.cli import main; main()", "predict", "--model", BASELINE]
 AS_OF = ["--as-of", SLOT.isoformat()]
-SMALL = {"HORIZON": "24", "LOOKBACK": "200", "N_PATHS": "20"}
+SMALL = {"HORIZON": "24", "LOOKBACK": "200", "N_PATHS": "20", "BASELINES": "rw"}
 REQUEST = Request(interval="1h", slot=SLOT, model_name=BASELINE, horizon=24, lookback=200, n_paths=20, replay=True)
 
 # Everything of a row but when it was written and what that entails (the run, the chain's hashes).

@@ -22,7 +22,7 @@ from jobs.servers import started
 from tests.small_market import SLOT, SYMBOLS, Market, fill
 
 # The Kronos jobs are given a model that every server has.
-SIZES = {"HORIZON": "24", "LOOKBACK": "200", "N_PATHS": "20", "MODEL_NAME": "baseline-rw"}
+SIZES = {"HORIZON": "24", "LOOKBACK": "200", "N_PATHS": "20", "MODEL_NAME": "baseline-rw", "BASELINES": "rw"}
 
 
 @pytest.fixture(scope="module")

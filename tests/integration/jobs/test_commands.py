@@ -110,6 +110,7 @@ def test_predict_score_replay_and_verify_work_on_one_store(market: Market, datab
         "HORIZON": "24",
         "LOOKBACK": "200",
         "N_PATHS": "20",
+        "BASELINES": "rw",
         "INFERENCE_URL": "http://127.0.0.1:1",
     }
     as_of = SLOT.isoformat()
