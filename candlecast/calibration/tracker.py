@@ -1,15 +1,23 @@
 """The slow quantile tracker: how far each level has to lie from the median, learned from matured outcomes.
 
 For a level above the median, ratio = (outcome - median) / (level's value - median). A factor f is right when
-P(ratio > f) = 1 - level, and the tracker moves log f up by gain * level where an outcome fell beyond f, and down by
-gain * (1 - level) where it did not; below the median alike. Such a step asks nothing of the distribution but that
-quantile (Koenker and Bassett 1978), and repeated for ever it makes the long-run share of misses right whatever the
-world does (Gibbs and Candès 2021, arXiv 2106.00170; Angelopoulos, Candès and Tibshirani 2023, arXiv 2307.16895).
+P(ratio > f) = 1 - level. The tracker moves log f up by gain * level for an outcome that fell beyond f, and down by
+gain * (1 - level) for one that did not; below the median alike. Such a step asks nothing of the distribution but that
+quantile (Koenker and Bassett 1978), and the share of misses comes out right in the long run whatever the world does:
+the sum of the errors is the way that log f has gone, over the gain (Gibbs and Candès 2021; Angelopoulos, Candès and
+Tibshirani 2023). For that the error has to be the one of the factor in force when the forecast was issued: measured
+with today's factor, which has already answered to outcomes that overlap, long horizons are left too narrow.
 
-log f of a symbol is that of its class plus its own deviation, which fades, so that a symbol differs from its class
-only as far as its own outcomes keep saying so.
+log f = width + tilt + own. The width of a pair of levels (5 and 95 %, 10 and 90 % ...) and their tilt, its opposite in
+the two, belong to a class of instruments; an instrument's own part is relative to its class. Tilt and own part fade,
+so they stay only as far as outcomes keep asking for them.
 
-Axes: N labels, C classes, S symbols, G steps, Q the 11 levels.
+Axes: N labels, C classes, S symbols, G steps, K kept moments, Q the 11 levels.
+
+References
+----------
+Gibbs and Candès (2021), Adaptive Conformal Inference Under Distribution Shift, arXiv 2106.00170.
+Angelopoulos, Candès and Tibshirani (2023), Conformal PID Control for Time Series Prediction, arXiv 2307.16895.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,14 +32,16 @@ from candlecast.forecasts import LEVELS
 
 Times = NDArray[np.datetime64]
 
-GAIN: Final = 0.005  # of log factor, per scheduled bar and error
-OWN_GAIN: Final = 0.0025  # of a symbol's deviation from its class
-FADE: Final = 0.0005  # of a deviation, per bar: a memory of 2,000 bars
+GAIN: Final = 0.005  # of the width, per scheduled bar and error of both sides
+TILT_GAIN: Final = 0.001
+OWN_GAIN: Final = 0.001
+FADE: Final = 0.0005  # of tilt and own part, per bar: a memory of 2,000 bars
 MOST_BARS: Final = 25.0  # that one outcome may stand for
 LOWEST, HIGHEST = np.log(0.5), np.log(4.0)
 ENOUGH: Final = 30.0  # independent outcomes; with fewer a band is widened and never narrowed
 ACTIVE_S: Final = 45 * 86400  # a symbol without outcomes for this long no longer counts in its class
 SPACINGS_KEPT: Final = 50.0
+KEPT: Final = 24  # past moments of a class and step, the eighth of a horizon or more apart
 OVERLAP_PER_STEP: Final = 0.46  # as in `candlecast.scoring`: how much less overlapping outcomes are worth
 
 # Scheduled bars in a week of the slowest venue of a class; the rate at which time passes for its symbols.
@@ -42,6 +52,8 @@ BARS_A_WEEK: Final[dict[str, dict[str, float]]] = {
 WEEK_S: Final = 7 * 86400
 
 _MISSES: Final = np.minimum(LEVELS, 1.0 - np.asarray(LEVELS))  # [Q] the share that should fall beyond each level
+_OF_CLASS: Final = ("width", "tilt", "past_s", "past")
+_OF_SYMBOL: Final = ("own", "last_s", "spacing", "n", "n_eff")
 _SIDE: Final = np.where(np.arange(len(LEVELS)) < MEDIAN, -1.0, 1.0)
 
 
@@ -83,9 +95,12 @@ class Tracker:
         self._classes: dict[str, int] = {}
         self._symbols: dict[str, int] = {}
         g, q = len(self.steps), len(LEVELS)
-        self._level = np.zeros((0, g, q))  # [C, G, Q] log factors of the classes
+        self._width = np.zeros((0, g, q))  # [C, G, Q] the same in a level and its mirror image
+        self._tilt = np.zeros((0, g, q))  # [C, G, Q] the opposite in them
+        self._past_s = np.zeros((0, g, KEPT))  # [C, G, K] moments, rising, and from each on
+        self._past = np.zeros((0, g, KEPT, q))  # [C, G, K, Q] width + tilt; before the first outcome 0
         self._class_of = np.zeros(0, dtype=np.intp)  # [S]
-        self._own = np.zeros((0, g, q))  # [S, G, Q] deviations from the class
+        self._own = np.zeros((0, g, q))  # [S, G, Q] beside the class
         self._last_s = np.zeros((0, g))  # [S, G] when the newest outcome was known, 0: never
         self._spacing = np.zeros((0, g))  # [S, G] scheduled bars between two outcomes, smoothed
         self._n = np.zeros((0, g))  # [S, G]
@@ -123,51 +138,82 @@ class Tracker:
         n_eff, logs = np.zeros(g), np.zeros((g, q))
         at = self._symbols.get(symbol)
         if at is not None:
-            n_eff, logs = self._n_eff[at].copy(), self._level[self._class_of[at]] + self._own[at]
+            n_eff, logs = self._n_eff[at].copy(), self._of_class(self._class_of[at]) + self._own[at]
         else:
             of_class = self._classes.get(self._asset_class_of.get(symbol, ""))
-            logs = logs if of_class is None else self._level[of_class]
+            logs = logs if of_class is None else self._of_class(of_class)
         logs = np.where(n_eff[:, None] < ENOUGH, np.maximum(logs, 0.0), logs)
         factors = np.exp(np.clip(logs, LOWEST, HIGHEST))
         factors[:, MEDIAN] = 1.0
         return Correction(self.steps, factors, n_eff)
+
+    def _of_class(self, at: int) -> Floats:
+        return self._width[at] + self._tilt[at]
 
     def _learn_sorted(self, labels: Labels) -> None:
         symbols, of_label = np.unique(labels.symbol, return_inverse=True)
         rows = np.array([self._row_of(str(symbol)) for symbol in symbols])[of_label]
         steps = np.searchsorted(self.steps, labels.step)
         reach = _log_ratios(labels)
-        known_s = labels.known_at.astype("datetime64[s]").astype(np.int64).astype(np.float64)
+        issued_s, known_s = _seconds(labels.issued_at), _seconds(labels.known_at)
         cuts = np.flatnonzero(np.diff(known_s)) + 1
         for begin, end in zip([0, *cuts], [*cuts, len(labels)], strict=True):
             part = slice(begin, end)
-            self._take(rows[part], steps[part], reach[part], known_s[begin])
+            self._take(rows[part], steps[part], issued_s[part], reach[part], float(known_s[begin]))
 
-    def _take(self, row: NDArray[np.intp], step: NDArray[np.intp], reach: Floats, now_s: float) -> None:
+    def _take(
+        self, row: NDArray[np.intp], step: NDArray[np.intp], issued_s: Floats, reach: Floats, now_s: float
+    ) -> None:
         """Learn from the labels that became known at one moment; several of one cell count as their mean."""
+        error = self._errors(row, step, issued_s, reach)
         cell, place, together = np.unique(row * len(self.steps) + step, return_inverse=True, return_counts=True)
         row, step = cell // len(self.steps), cell % len(self.steps)
-        of_class = self._class_of[row]
-        logs = np.clip(self._level[of_class, step] + self._own[row, step], LOWEST, HIGHEST)
-        error = np.zeros_like(logs)
-        missed = reach > logs[place]
-        np.add.at(error, place, np.where(np.isnan(reach), 0.0, missed - _MISSES))
-        error /= together[:, None]
+        mean = np.zeros((len(cell), len(LEVELS)))
+        np.add.at(mean, place, error / together[place, None])
 
         bars = np.minimum(self._bars_since(row, step, now_s), MOST_BARS)
         self._last_s[row, step] = now_s
         self._n[row, step] += 1.0
-        span = OVERLAP_PER_STEP * np.asarray(self.steps, dtype=np.float64)[step]
-        self._n_eff[row, step] += 1.0 / np.maximum(1.0, span / bars)
+        self._n_eff[row, step] += 1.0 / np.maximum(1.0, OVERLAP_PER_STEP * np.asarray(self.steps)[step] / bars)
 
-        active = self._last_s > now_s - ACTIVE_S
-        peers = np.zeros(self._level.shape[:2])
-        np.add.at(peers, self._class_of, active)
-        push = GAIN * bars[:, None] * error
-        np.add.at(self._level, (of_class, step), push / peers[of_class, step][:, None])
-        np.clip(self._level, LOWEST, HIGHEST, out=self._level)
+        # Instruments that say nothing at this moment count as zero, so that a straggler weighs no more than others.
+        of_class = self._class_of[row]
+        peers = np.zeros(self._width.shape[:2])
+        np.add.at(peers, self._class_of, self._last_s > now_s - ACTIVE_S)
+        share = bars[:, None] / peers[of_class, step][:, None]
+        wide, tilt = mean + mean[:, ::-1], mean - mean[:, ::-1]
+        pooled = np.zeros_like(self._width)
+        np.add.at(pooled, (of_class, step), share * wide)
+        np.clip(self._width + GAIN * pooled, LOWEST, HIGHEST, out=self._width)
         kept = np.exp(-FADE * bars)[:, None]
-        self._own[row, step] = kept * self._own[row, step] + OWN_GAIN * bars[:, None] * error
+        self._own[row, step] = kept * self._own[row, step] + OWN_GAIN * (bars[:, None] * wide - pooled[of_class, step])
+        moved = np.zeros_like(self._tilt)
+        np.add.at(moved, (of_class, step), share * (TILT_GAIN * tilt - FADE * self._tilt[of_class, step]))
+        self._tilt += moved
+        self._remember(of_class, step, now_s)
+
+    def _errors(self, row: NDArray[np.intp], step: NDArray[np.intp], issued_s: Floats, reach: Floats) -> Floats:
+        """[N, Q] one for an outcome beyond the level as it was put at issue, less the share that should be there."""
+        of_class = self._class_of[row]
+        at = (self._past_s[of_class, step] <= issued_s[:, None]).sum(axis=1) - 1
+        logs = self._past[of_class, step, np.maximum(at, 0)] + self._own[row, step]
+        missed = reach > np.clip(logs, LOWEST, HIGHEST)
+        return np.where(np.isnan(reach), 0.0, missed - _MISSES)
+
+    def _remember(self, of_class: NDArray[np.intp], step: NDArray[np.intp], now_s: float) -> None:
+        """Keep the factors of classes and steps whose last kept moment lies the eighth of a horizon back."""
+        bar_s = WEEK_S / self._rates()
+        due = now_s - self._past_s[..., -1] >= bar_s[:, None] * np.asarray(self.steps) / 8.0
+        touched = np.zeros_like(due)
+        touched[of_class, step] = True
+        for place in zip(*np.nonzero(due & touched), strict=True):
+            self._past_s[place] = np.append(self._past_s[place][1:], now_s)
+            self._past[place] = np.concatenate([self._past[place][1:], (self._width + self._tilt)[place][None]])
+
+    def _rates(self) -> Floats:
+        """[C] scheduled bars a week."""
+        known = BARS_A_WEEK[self.interval]
+        return np.array([known.get(name, max(known.values())) for name in self._classes])
 
     def _bars_since(self, row: NDArray[np.intp], step: NDArray[np.intp], now_s: float) -> Floats:
         """[cells] the scheduled bars that each outcome stands for: the usual distance to the one before it.
@@ -175,9 +221,7 @@ class Tracker:
         Smoothed, or the first outcome after a night would weigh as much as the rest of the session.
         """
         last, n = self._last_s[row, step], self._n[row, step]
-        a_week = BARS_A_WEEK[self.interval]
-        names = list(self._classes)
-        rate = np.array([a_week.get(name, max(a_week.values())) for name in names])[self._class_of[row]] / WEEK_S
+        rate = self._rates()[self._class_of[row]] / WEEK_S
         passed = np.where(n > 0.0, (now_s - last) * rate, 1.0)
         weight = 1.0 / np.clip(n, 1.0, SPACINGS_KEPT)
         spacing = np.where(n > 0.0, self._spacing[row, step] * (1.0 - weight) + weight * passed, 1.0)
@@ -189,11 +233,12 @@ class Tracker:
             name = self._asset_class_of.get(symbol, "")
             if name not in self._classes:
                 self._classes[name] = len(self._classes)
-                self._level = _with_row(self._level)
+                for each in _OF_CLASS:
+                    setattr(self, f"_{each}", _with_row(getattr(self, f"_{each}")))
             self._symbols[symbol] = len(self._symbols)
             self._class_of = np.append(self._class_of, self._classes[name])
-            for each in ("_own", "_last_s", "_spacing", "_n", "_n_eff"):
-                setattr(self, each, _with_row(getattr(self, each)))
+            for each in _OF_SYMBOL:
+                setattr(self, f"_{each}", _with_row(getattr(self, f"_{each}")))
         return self._symbols[symbol]
 
     def to_json(self) -> dict[str, Any]:
@@ -203,15 +248,12 @@ class Tracker:
             "steps": list(self.steps),
             "known_until": str(self.known_until),
             "asset_class_of": dict(sorted(self._asset_class_of.items())),
-            "classes": {name: self._level[at].tolist() for name, at in sorted(self._classes.items())},
+            "classes": {
+                name: {each: getattr(self, f"_{each}")[at].tolist() for each in _OF_CLASS}
+                for name, at in sorted(self._classes.items())
+            },
             "symbols": {
-                symbol: {
-                    "own": self._own[at].tolist(),
-                    "last_s": self._last_s[at].tolist(),
-                    "spacing": self._spacing[at].tolist(),
-                    "n": self._n[at].tolist(),
-                    "n_eff": self._n_eff[at].tolist(),
-                }
+                symbol: {each: getattr(self, f"_{each}")[at].tolist() for each in _OF_SYMBOL}
                 for symbol, at in sorted(self._symbols.items())
             },
         }
@@ -224,15 +266,20 @@ class Tracker:
         tracker.known_until = np.datetime64(document["known_until"], "s")
         for symbol, state in document["symbols"].items():
             at = tracker._row_of(symbol)
-            for name, value in state.items():
-                getattr(tracker, f"_{name}")[at] = value
-        for name, level in document["classes"].items():
-            tracker._level[tracker._classes[name]] = level
+            for each in _OF_SYMBOL:
+                getattr(tracker, f"_{each}")[at] = state[each]
+        for name, state in document["classes"].items():
+            for each in _OF_CLASS:
+                getattr(tracker, f"_{each}")[tracker._classes[name]] = state[each]
         return tracker
 
 
 def _order(labels: Labels) -> NDArray[np.intp]:
     return np.lexsort((labels.step, labels.symbol, labels.issued_at, labels.known_at))
+
+
+def _seconds(at: Times) -> Floats:
+    return at.astype("datetime64[s]").astype(np.int64).astype(np.float64)
 
 
 def _log_ratios(labels: Labels) -> Floats:
