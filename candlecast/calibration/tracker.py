@@ -36,7 +36,7 @@ GAIN: Final = 0.005  # of the width, per scheduled bar and error of both sides
 TILT_GAIN: Final = 0.001
 OWN_GAIN: Final = 0.001
 FADE: Final = 0.0005  # of tilt and own part, per bar: a memory of 2,000 bars
-MOST_BARS: Final = 25.0  # that one outcome may stand for
+MOST_BARS: Final = 50.0  # that one outcome may stand for
 LOWEST, HIGHEST = np.log(0.5), np.log(4.0)
 ENOUGH: Final = 30.0  # independent outcomes; with fewer a band is widened and never narrowed
 ACTIVE_S: Final = 45 * 86400  # a symbol without outcomes for this long no longer counts in its class
@@ -148,7 +148,8 @@ class Tracker:
         return Correction(self.steps, factors, n_eff)
 
     def _of_class(self, at: int) -> Floats:
-        return self._width[at] + self._tilt[at]
+        logs: Floats = self._width[at] + self._tilt[at]
+        return logs
 
     def _learn_sorted(self, labels: Labels) -> None:
         symbols, of_label = np.unique(labels.symbol, return_inverse=True)
