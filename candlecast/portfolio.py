@@ -3,7 +3,7 @@
 A signal of h steps is held for h bars, so on any bar about h signals are live. The portfolio holds their average
 direction (Jegadeesh and Titman 1993, Returns to Buying Winners and Selling Losers, J. Finance 48). That gives one
 return per bar that overlaps with no other, where h-bar returns of every signal would count each bar h times and
-inflate a Sharpe ratio by the square root of h. Gross of costs.
+inflate a Sharpe ratio by the square root of h. Gross of costs: those are a rate times the turnover, which is told too.
 """
 
 from dataclasses import dataclass
@@ -46,25 +46,40 @@ class Signals:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class BarReturns:
-    """[R] one return of a portfolio per bar on which a signal was live, by portfolio and then by time."""
+class BarValues:
+    """[R] one value per portfolio and bar, by portfolio and then by time."""
 
     portfolio: Ints
     closed_at: Ints
     value: Floats
 
 
-def calendar_time_returns(signals: Signals, bars: Bars) -> BarReturns:
-    """The return of each portfolio on each bar on which at least one of its signals was live.
+@dataclass(frozen=True, slots=True, eq=False)
+class CalendarTime:
+    """What the portfolios earned and what they traded.
+
+    returns : one per bar on which a signal was live
+    turnover : |change of position| where there is one, on the bar that the new position is held over; a portfolio
+        begins with nothing and, when its last signal ends, goes back to nothing on the bar after
+    """
+
+    returns: BarValues
+    turnover: BarValues
+
+
+def calendar_time(signals: Signals, bars: Bars) -> CalendarTime:
+    """The return of each portfolio on each bar on which at least one of its signals was live, and its turnover.
 
     The return of a bar runs from the close before it to its own close. A signal is live on it when it was issued
     no later than the former and its target is no earlier than the latter: it was held all the way. So a hole in the
     bars lengthens one return and shifts none. A series' first bar has no return, nor has one that touches a price
-    of zero or less, where logarithms end.
+    of zero or less, where logarithms end. The position over a bar is the mean direction of the live signals, from -1
+    to 1; without a live signal it is 0.
     """
     n_series = int(max(bars.series.max(initial=-1), signals.series_of.max(initial=-1))) + 1
     if not len(bars.series) or not len(signals.portfolio):
-        return BarReturns(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+        nothing = BarValues(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+        return CalendarTime(nothing, nothing)
     first_bar = np.searchsorted(bars.series, np.arange(n_series + 1))
 
     # All series share one rising axis of time, so that one search serves every signal.
@@ -93,9 +108,14 @@ def calendar_time_returns(signals: Signals, bars: Bars) -> BarReturns:
     inside = bar < first_bar[signals.series_of[portfolio] + 1]
     bar = np.where(inside, bar, 0)
     returns = _returns(bars)[bar]
-    kept = inside & (live > 0.5) & np.isfinite(returns)
-    value = np.rint(total[kept]) / np.rint(live[kept]) * returns[kept]
-    return BarReturns(portfolio[kept], bars.closed_at[bar[kept]], value)
+    position = np.divide(np.rint(total), np.rint(live), out=np.zeros(size), where=inside & (live > 0.5))
+    # Each row ends with a place for no bar, where nothing is held: so no row's position leaks into the next one's.
+    traded = np.abs(np.diff(position, prepend=0.0))
+    kept, moved = inside & (live > 0.5) & np.isfinite(returns), inside & (traded > 0.0)
+    return CalendarTime(
+        BarValues(portfolio[kept], bars.closed_at[bar[kept]], position[kept] * returns[kept]),
+        BarValues(portfolio[moved], bars.closed_at[bar[moved]], traded[moved]),
+    )
 
 
 def _returns(bars: Bars) -> Floats:

@@ -7,7 +7,7 @@ again, for seven days.
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
@@ -32,7 +32,7 @@ PAIRS_PER_CHUNK: Final = 20_000  # one transaction, under a second
 class ScoreReport:
     """What a scoring run did, in pairs of (forecast, step).
 
-    n_scored, n_revised, n_voided : judged; judged anew after a correction; given up
+    n_scored, n_revised, n_voided : judged; judged anew after a correction; given up, in `voids` by reason
     n_pending : still in the queue; n_overdue of them have a target that has closed, but no bar
     """
 
@@ -43,6 +43,7 @@ class ScoreReport:
     n_overdue: int
     seconds: float
 
+    voids: dict[str, int] = field(default_factory=dict)
     def facts(self) -> dict[str, Any]:
         """The counts by name."""
         return asdict(self)
@@ -91,13 +92,15 @@ def score(
             break
         after = chunk.after
     with engine.begin() as conn:
-        n_voided = void_pairs(conn, interval, moment)
+        voids = void_pairs(conn, interval, moment)
     n_revised = _revise(engine, interval, moment, pairs_per_chunk)
     with engine.begin() as conn:
         refresh_performance(conn)
     with engine.connect() as conn:
         n_pending, n_overdue = count_pending(conn, interval, moment)
-    return ScoreReport(n_scored, n_revised, n_voided, n_pending, n_overdue, time.monotonic() - started)
+    return ScoreReport(
+        n_scored, n_revised, sum(voids.values()), n_pending, n_overdue, time.monotonic() - started, voids
+    )
 
 
 def _revise(engine: Engine, interval: Interval, as_of: datetime, pairs_per_chunk: int) -> int:

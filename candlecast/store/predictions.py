@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sqlalchemy import Connection
 
+from candlecast.calibration import Correction, corrected
 from candlecast.errors import CandlecastError
 from candlecast.store.arrays import Bools, Byteas, Float8s, Int4s, Int8s, Timestamps, Uuids
 from candlecast.store.paths import CODEC, Paths, pack, paths_hash, read_paths
@@ -265,19 +266,47 @@ def _queue_scores(
     steps = [(one, row, step) for one, row in rows for step in scored_steps if step <= row.horizon]
     if not steps:
         return
+    served = [_served_fan(row) for _, row in rows]
+    calibrated = [
+        np.full(N_LEVELS, np.nan) if fan is None else fan[step - 1]
+        for (_, row), fan in zip(rows, served, strict=True)
+        for step in scored_steps
+        if step <= row.horizon
+    ]
+    closes = [None if row.paths is None else row.paths[:, step - 1].astype("<f4").tobytes() for _, row, step in steps]
     conn.execute(
         load("score_queue"),
         {
             "prediction_id": _ids([one for one, _, _ in steps]),
             "step": Int4s(np.array([step for _, _, step in steps])),
-            "closes": Byteas(
-                [
-                    None if row.paths is None else row.paths[:, step - 1].astype("<f4").tobytes()
-                    for _, row, step in steps
-                ]
-            ),
+            "closes": Byteas(closes),
+            "calibrated": _floats(calibrated),
         },
     )
+    n_steps = np.array([sum(step <= row.horizon for step in scored_steps) for _, row in rows])
+    first = np.cumsum(n_steps) - n_steps
+    kept = [i for i, (_, row) in enumerate(rows) if n_steps[i] and row.paths is not None and len(row.paths) > 1]
+    if not kept:
+        return
+    conn.execute(
+        load("score_queue_paths"),
+        {
+            "steps": list(scored_steps),
+            "prediction_id": _ids([rows[i][0] for i in kept]),
+            "n_steps": Int4s(n_steps[kept]),
+            "first": Int4s(first[kept] + 1),
+            "closes": Byteas([b"".join(filter(None, closes[first[i] : first[i] + n_steps[i]])) for i in kept]),
+            "fan": _floats([np.asarray(row.fan, dtype=np.float64)[step - 1] for _, row, step in steps]),
+            "calibrated": _floats(calibrated),
+        },
+    )
+
+
+def _served_fan(row: PredictionRow) -> NDArray[np.float64] | None:
+    """[H, 11] the fan as served; None where that is the fan as the model gave it."""
+    if row.calibration is None:
+        return None
+    return corrected(np.asarray(row.fan, dtype=np.float64), row.last_close, Correction.from_json(row.calibration))
 
 
 def _ids(ids: Sequence[uuid.UUID]) -> Uuids:

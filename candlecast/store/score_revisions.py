@@ -13,11 +13,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
-from candlecast.scoring import SCORED_STEPS, Pairs, Scores
+from candlecast.scoring import SCORED_STEPS, Scores
 from candlecast.store.arrays import Float8s, Int4s, Timestamps, Uuids, fetch_arrays
 from candlecast.store.paths import read_paths
 from candlecast.store.score_sums import NEXT_BAR, add_sums, day_sums, pair_sums
-from candlecast.store.scores import judge, lock_scores, paths_by_size, score_columns
+from candlecast.store.scores import judge, lock_scores, paths_by_size, read_pairs, score_columns
+from candlecast.store.served_fans import served_fans
 from candlecast.store.sql import load
 
 # A correction carries the time at which its import began, and may be seen only when that import ends.
@@ -37,8 +38,8 @@ def revise_chunk(conn: Connection, interval: str, as_of: datetime, n: int) -> in
     found = fetch_arrays(conn, load("score_revised"), parameters)
     if found["prediction_id"] is None:
         return 0
-    pairs = Pairs(**{one.name: found[one.name] for one in fields(Pairs)})
-    scores = judge(pairs, paths_by_size(*_closes(conn, found["prediction_id"], found["step"])))
+    found["calibrated"] = served_fans(found["fan"], found["last_close"], found["step"], found["calibration"])
+    scores = judge(read_pairs(found), paths_by_size(*_closes(conn, found["prediction_id"], found["step"])))
     before = Scores(**{one.name: found[one.name] for one in fields(Scores)})
     keys = pd.DataFrame({name: found[name] for name in ("symbol", "model_name", "record", "step", "target_at")})
     keys["issued_at"] = found["issued_at"]

@@ -16,7 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sqlalchemy import Connection, text
 
-from candlecast.scoring import SCORE_VERSION, VOID_AFTER, Pairs, Scores, score_pairs
+from candlecast.calibration import corrected_paths
+from candlecast.scoring import SCORE_VERSION, VOID_AFTER, VOID_REASONS, Pairs, Scores, score_pairs, uniforms
 from candlecast.store.arrays import Bools, Float8s, Int2s, Int4s, Tids, Uuids, fetch_arrays
 from candlecast.store.score_sums import NEXT_BAR, SERIES, add_sums, day_sums, pair_sums
 from candlecast.store.sql import load
@@ -24,6 +25,12 @@ from candlecast.store.sql import load
 Paths = NDArray[np.float32]
 
 NIL: Final = UUID(int=0)
+
+# Scores that are one float a pair and stored under their own name.
+LOSSES: Final = (
+    "interval_score", "raw_interval_score", "width", "raw_width", "abs_error", "crps", "calibrated_crps", "pit",
+    "calibrated_pit", "p_up", "calibrated_p_up", "brier", "calibrated_brier",
+)  # fmt: skip
 
 # Everything a chunk needs is behind an index, in the order wanted. Right after a large replay the queue has no
 # statistics yet, and the planner would read or sort all of it for every chunk. Until the transaction ends.
@@ -83,7 +90,7 @@ def score_chunk(conn: Connection, interval: str, as_of: datetime, after: Cursor,
     if found["prediction_id"] is None:
         return Chunk(n_read, 0, last)
 
-    scores = judge(_pairs(found), paths_by_size(found["closes"], found["n_bytes"]))
+    scores = judge(read_pairs(found), paths_by_size(found["closes"], found["n_bytes"]))
     kept = _write(conn, found, scores)
     keys = pd.DataFrame({name: found[name] for name in ("symbol", "model_name", "record", "step", "target_at")})
     keys["issued_at"] = found["issued_at"]
@@ -95,18 +102,20 @@ def score_chunk(conn: Connection, interval: str, as_of: datetime, after: Cursor,
     return Chunk(n_read, len(keys), last)
 
 
-def void_pairs(conn: Connection, interval: str, as_of: datetime) -> int:
-    """Take out of the queue what will never be scored; how many pairs. The rules are in the query."""
+def void_pairs(conn: Connection, interval: str, as_of: datetime) -> dict[str, int]:
+    """Take out of the queue what will never be scored; how many pairs, by reason. The rules are in the query."""
     lock_scores(conn, interval)
     found = fetch_arrays(
         conn, load("score_void"), {"interval": interval, "as_of": as_of, "expired_at": as_of - VOID_AFTER}
     )
     if found["symbol"] is None:
-        return 0
+        return {}
     voided = pd.DataFrame(found)
     voided["day"] = voided["day"].astype("datetime64[s]")
-    add_sums(conn, interval, voided)
-    return int(voided["n_voids"].sum())
+    for reason, column in VOID_REASONS.items():
+        voided[column] = np.where(voided["reason"] == reason, voided["n_voids"], 0)
+    add_sums(conn, interval, voided.drop(columns="reason"))
+    return {str(reason): int(n) for reason, n in voided.groupby("reason")["n_voids"].sum().items()}
 
 
 def count_pending(conn: Connection, interval: str, as_of: datetime) -> tuple[int, int]:
@@ -125,14 +134,23 @@ def judge(pairs: Pairs, by_size: Iterator[tuple[NDArray[np.intp], Paths]]) -> Sc
     whole: dict[str, NDArray[Any]] = {}
     for places, paths in by_size:
         if len(places) == len(pairs.outcome):
-            return score_pairs(pairs, paths)
-        of_size = score_pairs(Pairs(*(getattr(pairs, one.name)[places] for one in fields(Pairs))), paths)
+            return _judge_alike(pairs, paths)
+        of_size = _judge_alike(Pairs(*(getattr(pairs, one.name)[places] for one in fields(Pairs))), paths)
         for one in fields(Scores):
             values = getattr(of_size, one.name)
             if one.name not in whole:
                 whole[one.name] = np.empty((len(pairs.outcome), *values.shape[1:]), dtype=values.dtype)
             whole[one.name][places] = values
     return Scores(**whole)
+
+
+def _judge_alike(pairs: Pairs, paths: Paths) -> Scores:
+    """Scores of pairs with the same number of paths [n, M]; those of corrected pairs move as their fan did."""
+    places = np.flatnonzero(pairs.corrected)
+    if not len(places) or paths.shape[1] < 2:
+        return score_pairs(pairs, paths)
+    moved = corrected_paths(paths[places].T, pairs.fan[places], pairs.calibrated[places]).T
+    return score_pairs(pairs, paths, np.ascontiguousarray(moved, dtype=np.float32))
 
 
 def pick(scores: Scores, places: NDArray[np.intp]) -> Scores:
@@ -157,6 +175,7 @@ def score_columns(scores: Scores) -> dict[str, object]:
     """The scores as parameters of the statements that write them."""
     return {
         "log_return": Float8s(scores.log_return),
+        "z": Float8s(scores.z),
         "signal": Int2s(scores.signal),
         "move": Int2s(scores.move),
         "hit": Int2s(scores.hit),
@@ -164,11 +183,13 @@ def score_columns(scores: Scores) -> dict[str, object]:
         "below": Bools(scores.below),
         "above": Bools(scores.above),
         "pinball": Float8s(scores.pinball),
+        "calibrated_pinball": Float8s(scores.calibrated_pinball),
         **{f"q{level}": Float8s(scores.pinballs[:, level]) for level in range(scores.pinballs.shape[1])},
-        "interval_score": Float8s(scores.interval_score),
-        "width": Float8s(scores.width),
-        "abs_error": Float8s(scores.abs_error),
-        "crps": Float8s(scores.crps),
+        **{f"c{level}": Float8s(scores.calibrated_pinballs[:, level]) for level in range(scores.pinballs.shape[1])},
+        "raw_inside": Bools(scores.raw_inside),
+        "raw_below": Bools(scores.raw_below),
+        "raw_above": Bools(scores.raw_above),
+        **{name: Float8s(getattr(scores, name)) for name in LOSSES},
         "score_version": SCORE_VERSION,
     }
 
@@ -190,8 +211,10 @@ def _touched(conn: Connection, interval: str, keys: pd.DataFrame) -> pd.DataFram
     return whole
 
 
-def _pairs(found: dict[str, Any]) -> Pairs:
-    return Pairs(**{one.name: found[one.name] for one in fields(Pairs)})
+def read_pairs(found: dict[str, Any]) -> Pairs:
+    """The pairs among the columns of a query, which names them as `Pairs` does; `v` is made from their key."""
+    v = uniforms(found["prediction_id"], found["step"])
+    return Pairs(**{one.name: v if one.name == "v" else found[one.name] for one in fields(Pairs)})
 
 
 def _write(conn: Connection, found: dict[str, Any], scores: Scores) -> NDArray[np.intp]:

@@ -3,7 +3,7 @@
 -- One row     arrays over the days; `series` is the place of theirs in the given arrays
 -- Parameters  interval text; arrays of equal length, one element per series: symbol, record text[], step int[], first_day,
 --             last_day date[]
--- Read by     candlecast.store.scores
+-- Read by     candlecast.store.score_sums
 
 SELECT
     array_agg(series.place::integer) AS series,
@@ -12,12 +12,17 @@ SELECT
     array_agg(days.n_bars) AS n_bars,
     array_agg(days.bar_return) AS bar_return,
     array_agg(days.bar_square) AS bar_square,
+    array_agg(days.turnover) AS turnover,
     array_agg(days.n_common) AS n_common,
     array_agg(days.common_pinball) AS common_pinball,
+    array_agg(days.common_calibrated_pinball) AS common_calibrated_pinball,
     array_agg(days.baseline_pinball) AS baseline_pinball,
     array_agg(days.pinball_gap_square) AS pinball_gap_square,
+    array_agg(days.common_interval_score) AS common_interval_score,
+    array_agg(days.baseline_interval_score) AS baseline_interval_score,
     array_agg(days.n_common_crps) AS n_common_crps,
     array_agg(days.common_crps) AS common_crps,
+    array_agg(days.common_calibrated_crps) AS common_calibrated_crps,
     array_agg(days.baseline_crps) AS baseline_crps
 FROM unnest(
     CAST(:symbol AS text[]), CAST(:record AS text[]), CAST(:step AS integer[]),

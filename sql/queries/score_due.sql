@@ -8,7 +8,8 @@
 -- Index       score_pending_order_idx: (interval, symbol, target_at, prediction_id, step)
 --
 -- The outcome is the close of the bar that closed at the target, as it was known at as_of: seen by then, settled by
--- then, and with what a later correction replaced. A missing bar postpones: the pair stays in the queue.
+-- then, and with what a later correction replaced. A missing bar postpones: the pair stays in the queue. So does a bar
+-- that may not judge it, until score_void takes the pair out. Where nothing was corrected, `calibrated` is the fan.
 
 WITH looked_at AS MATERIALIZED (
     SELECT pending.ctid AS row_at, pending.*
@@ -26,15 +27,20 @@ WITH looked_at AS MATERIALIZED (
 ),
 
 due AS (
-    SELECT looked_at.*, coalesce(later.old_close, bar.close) AS outcome
+    SELECT
+        looked_at.row_at, looked_at.prediction_id, looked_at.step, looked_at.symbol, looked_at.model_name,
+        looked_at.record, looked_at.issued_at, looked_at.target_at, looked_at.last_close, looked_at.scale,
+        looked_at.p10, looked_at.p50, looked_at.p90, looked_at.fan, looked_at.closes,
+        coalesce(looked_at.calibrated, looked_at.fan) AS calibrated,
+        coalesce(later.old_close, bar.close) AS outcome
     FROM looked_at
     -- A lateral LIMIT makes this one probe of the bars' index a pair, whatever the planner believes about their number.
     CROSS JOIN LATERAL (
-        SELECT bars.ts, bars.close
+        SELECT bars.ts, bars.close, bars.state, bars.source
         FROM (
-            SELECT '1h' AS interval, symbol, ts, closed_at, close, first_seen FROM candlecast.ohlcv_1h
+            SELECT '1h' AS interval, symbol, ts, closed_at, close, state, source, first_seen FROM candlecast.ohlcv_1h
             UNION ALL
-            SELECT '1d', symbol, ts, closed_at, close, first_seen FROM candlecast.ohlcv_1d
+            SELECT '1d', symbol, ts, closed_at, close, state, source, first_seen FROM candlecast.ohlcv_1d
         ) AS bars
         WHERE bars.interval = CAST(:interval AS text)
           AND bars.symbol = looked_at.symbol
@@ -43,7 +49,7 @@ due AS (
         LIMIT 1
     ) AS bar
     LEFT JOIN LATERAL (
-        SELECT revision.old_close
+        SELECT revision.old_close, revision.old_source
         FROM candlecast.ohlcv_revisions AS revision
         WHERE revision.symbol = looked_at.symbol
           AND revision.interval = CAST(:interval AS text)
@@ -57,6 +63,12 @@ due AS (
         FROM candlecast.instruments
         WHERE instruments.symbol = looked_at.symbol
     ))
+      -- The usual case first: a call for each pair would cost seconds a million.
+      AND (
+          (bar.state = 'final' AND looked_at.feed IS NULL)
+          OR (bar.state = 'final' AND looked_at.feed = coalesce(later.old_source, bar.source))
+          OR candlecast.void_reason(bar.state, coalesce(later.old_source, bar.source), looked_at.feed) IS NULL
+      )
 )
 
 SELECT found.*, n_read, last_symbol, last_target_at, last_id, last_step
@@ -76,6 +88,7 @@ FROM (
         array_agg(p50) AS p50,
         array_agg(p90) AS p90,
         array_agg(fan) AS fan,
+        array_agg(calibrated) AS calibrated,
         array_agg(outcome) AS outcome,
         array_agg(coalesce(length(closes), 0)) AS n_bytes,
         string_agg(closes, '') AS closes

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from candlecast.portfolio import Bars, Signals, calendar_time_returns
+from candlecast.portfolio import Bars, Signals, calendar_time
 
 HOUR = 3600
 
@@ -36,7 +36,7 @@ def test_six_bars_with_signals_of_two_steps_by_hand() -> None:
     # ln closes: 0, 1, 3, 2, 2, 6 at hours 0 to 5, so returns are +1, +2, -1, 0, +4 on bars 1 to 5.
     bars = bars_of({hour: float(np.exp(log)) for hour, log in enumerate([0, 1, 3, 2, 2, 6])})
     # Issued at 0: up; at 1: up; at 2: down; at 3: flat. Each is held for two bars.
-    returns = calendar_time_returns(signals_of((0, 2, 1), (1, 3, 1), (2, 4, -1), (3, 5, 0)), bars)
+    returns = calendar_time(signals_of((0, 2, 1), (1, 3, 1), (2, 4, -1), (3, 5, 0)), bars).returns
 
     # bar 1: {+}; bar 2: {+, +}; bar 3: {+, -}; bar 4: {-, 0}; bar 5: {0}
     assert (returns.closed_at // HOUR).tolist() == [1, 2, 3, 4, 5]
@@ -46,7 +46,7 @@ def test_six_bars_with_signals_of_two_steps_by_hand() -> None:
 def test_a_bar_without_a_live_signal_has_no_return_rather_than_zero() -> None:
     bars = bars_of({hour: 100.0 + hour for hour in range(8)})
 
-    returns = calendar_time_returns(signals_of((0, 1, 1), (5, 6, -1)), bars)
+    returns = calendar_time(signals_of((0, 1, 1), (5, 6, -1)), bars).returns
 
     assert (returns.closed_at // HOUR).tolist() == [1, 6]
 
@@ -55,7 +55,7 @@ def test_a_hole_lengthens_one_return_and_shifts_none() -> None:
     # Hour 2 is missing: the bar at 3 carries the move from 1 to 3.
     bars = bars_of({0: 1.0, 1: 2.0, 3: 8.0, 4: 16.0})
 
-    returns = calendar_time_returns(signals_of((0, 4, 1), (1, 2, -1)), bars)
+    returns = calendar_time(signals_of((0, 4, 1), (1, 2, -1)), bars).returns
 
     # The signal of hour 1 ended inside the hole, before a return that it was held for was complete.
     assert (returns.closed_at // HOUR).tolist() == [1, 3, 4]
@@ -65,7 +65,7 @@ def test_a_hole_lengthens_one_return_and_shifts_none() -> None:
 def test_the_first_bar_and_prices_below_zero_have_no_return() -> None:
     bars = bars_of({1: 10.0, 2: -5.0, 3: 10.0, 4: 20.0})
 
-    returns = calendar_time_returns(signals_of((0, 4, 1)), bars)
+    returns = calendar_time(signals_of((0, 4, 1)), bars).returns
 
     assert (returns.closed_at // HOUR).tolist() == [4]
 
@@ -73,7 +73,9 @@ def test_the_first_bar_and_prices_below_zero_have_no_return() -> None:
 def test_nothing_held_gives_nothing() -> None:
     nothing = Signals(ints([]), ints([]), ints([]), ints([]), ints([0]))
 
-    assert len(calendar_time_returns(nothing, bars_of({0: 1.0, 1: 2.0})).value) == 0
+    found = calendar_time(nothing, bars_of({0: 1.0, 1: 2.0}))
+
+    assert len(found.returns.value) == len(found.turnover.value) == 0
 
 
 @settings(deadline=None)
@@ -90,8 +92,9 @@ def test_many_portfolios_at_once_equal_each_one_bar_by_bar(data: st.DataObject) 
             max_size=25,
         )
     )
-    expected = []
+    expected, traded = [], []
     for portfolio, series in enumerate(series_of):
+        before = 0.0
         for index in range(1, len(hours[series])):
             opened, closed = hours[series][index - 1], hours[series][index]
             live = [
@@ -100,8 +103,12 @@ def test_many_portfolios_at_once_equal_each_one_bar_by_bar(data: st.DataObject) 
             if live:
                 change = np.log(closes[series][index] / closes[series][index - 1])
                 expected.append((portfolio, closed * HOUR, sum(live) / len(live) * change))
+            position = sum(live) / len(live) if live else 0.0
+            if position != before:
+                traded.append((portfolio, closed * HOUR, abs(position - before)))
+            before = position
 
-    found = calendar_time_returns(
+    whole = calendar_time(
         Signals(
             ints([one[0] for one in held]),
             ints([one[1] * HOUR for one in held]),
@@ -116,5 +123,33 @@ def test_many_portfolios_at_once_equal_each_one_bar_by_bar(data: st.DataObject) 
         ),
     )
 
-    assert list(zip(found.portfolio.tolist(), found.closed_at.tolist(), strict=True)) == [one[:2] for one in expected]
-    assert found.value == pytest.approx([one[2] for one in expected], abs=1e-12)
+    for found, wanted in ((whole.returns, expected), (whole.turnover, traded)):
+        assert list(zip(found.portfolio.tolist(), found.closed_at.tolist(), strict=True)) == [one[:2] for one in wanted]
+        assert found.value == pytest.approx([one[2] for one in wanted], abs=1e-12)
+
+
+def test_turnover_is_what_the_position_changes_by_at_each_bar() -> None:
+    # The signals of the first test: the position is 1, 1, 0, -1/2, 0 over bars 1 to 5, and nothing before and after.
+    bars = bars_of({hour: 100.0 for hour in range(8)})
+
+    turnover = calendar_time(signals_of((0, 2, 1), (1, 3, 1), (2, 4, -1), (3, 5, 0)), bars).turnover
+
+    assert (turnover.closed_at // HOUR).tolist() == [1, 3, 4, 5]
+    assert turnover.value.tolist() == [1.0, 1.0, 0.5, 0.5]
+
+
+def test_the_last_signal_is_closed_on_the_bar_after_and_a_reversal_costs_twice() -> None:
+    bars = bars_of({hour: 100.0 for hour in range(6)})
+
+    turnover = calendar_time(signals_of((0, 1, 1), (1, 2, -1)), bars).turnover
+
+    assert (turnover.closed_at // HOUR).tolist() == [1, 2, 3]
+    assert turnover.value.tolist() == [1.0, 2.0, 1.0]
+
+
+def test_a_position_that_is_held_trades_nothing() -> None:
+    bars = bars_of({hour: 100.0 for hour in range(12)})
+
+    turnover = calendar_time(signals_of(*((hour, hour + 4, 1) for hour in range(8))), bars).turnover
+
+    assert turnover.closed_at.tolist() == [HOUR]  # and the last signal ends with the bars
