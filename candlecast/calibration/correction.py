@@ -90,17 +90,28 @@ def corrected_paths(paths: NDArray[np.floating[Any]], fan: Floats, corrected_fan
     ranks stay, and a path on a level lands on the corrected level. A step whose fan was not corrected keeps its paths.
     """
     moved = paths.copy()
-    for step in np.flatnonzero((fan != corrected_fan).any(axis=1)):
-        values = paths[:, step].astype(np.float64)
-        stack = np.concatenate([values, fan[step], corrected_fan[step]])
-        positive = np.asarray((stack > 0.0).all())
-        middle = fan[step, MEDIAN]
-        x, before, after = (distances(each, middle, positive) for each in (values, fan[step], corrected_fan[step]))
-        y = np.interp(x, before, after)
-        for end, beyond in ((0, x < before[0]), (-1, x > before[-1])):
-            factor = after[end] / before[end] if before[end] != 0.0 else 1.0
-            y[beyond] = after[end] + factor * (x[beyond] - before[end])
-        moved[:, step] = _prices(middle, y, positive)
+    steps = np.flatnonzero((fan != corrected_fan).any(axis=1))
+    if not len(steps):
+        return moved
+    values = np.ascontiguousarray(paths.T[steps]).astype(np.float64)  # [K, S] of the K steps that were corrected
+    before, after = fan[steps], corrected_fan[steps]
+    positive = np.asarray((values.min(axis=1) > 0.0) & (before > 0.0).all(axis=1) & (after > 0.0).all(axis=1))[:, None]
+    middle = before[:, MEDIAN, None]
+    x, before, after = (distances(each, middle, positive) for each in (values, before, after))
+    rise = np.diff(before, axis=1)
+    within = np.divide(np.diff(after, axis=1), rise, out=np.zeros_like(rise), where=rise > 0.0)
+    left, right = (
+        np.divide(after[:, end], before[:, end], out=np.ones(len(steps)), where=before[:, end] != 0.0)[:, None]
+        for end in (0, -1)
+    )
+    slope = np.concatenate([left, within, right], axis=1)  # [K, Q + 1] of each gap between levels
+    gap = np.zeros(x.shape, dtype=np.intp)  # how many levels lie at a path or below it
+    for level in range(before.shape[1]):
+        gap += x >= before[:, level, None]
+    knot = np.maximum(gap - 1, 0)
+    along = x - np.take_along_axis(before, knot, axis=1)
+    y = np.take_along_axis(after, knot, axis=1) + np.take_along_axis(slope, gap, axis=1) * along
+    moved[:, steps] = _prices(middle, y, positive).T
     return moved
 
 

@@ -20,6 +20,8 @@ def pairs(outcome: float, *, last: float = 100.0, scale: float = 0.01, fan: list
         column(values[9]),
         values[None],
         column(outcome),
+        values[None],
+        column(0.5),
     )
 
 
