@@ -50,5 +50,5 @@ def circular_block(
     lower, upper = np.quantile(draws, [0.025, 0.975])
     error = draws - value
     tails = [np.count_nonzero(error >= value - null), np.count_nonzero(error <= value - null)]
-    p_value = min(1.0, 2.0 * (min(tails) + 1) / (n + 1))
+    p_value = float(min(1.0, 2.0 * (min(tails) + 1) / (n + 1)))
     return Estimate(value, float(draws.std(ddof=1)), 2 * value - float(upper), 2 * value - float(lower), None, p_value)

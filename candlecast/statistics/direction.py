@@ -11,11 +11,10 @@ Statistics 10; (2009), Testing Dependence Among Serially Correlated Multicategor
 own variance, that of independent outcomes, does not do for overlapping ones.
 """
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
+from candlecast.statistics.coverage import share_of_sums
 from candlecast.statistics.estimate import Estimate
 from candlecast.statistics.ratios import ratio_of_sums
 
@@ -62,9 +61,8 @@ def pesaran_timmermann_of_sums(n: Numbers, hits: Numbers, ups: Numbers, rises: N
 
 
 def hit_rate_of_sums(n: Numbers, hits: Numbers, overlap: float) -> Estimate:
-    """Share of hits with its interval within 0 to 1; p-value against one half."""
-    share = ratio_of_sums(np.asarray(hits, np.float64), np.asarray(n, np.float64), overlap, null=0.5)
-    return replace(share, low=max(0.0, share.low), high=min(1.0, share.high)) if np.isfinite(share.value) else share
+    """Share of hits with its interval within 0 to 1, `coverage.share_of_sums`; p-value against one half."""
+    return share_of_sums(hits, n, overlap, null=0.5)
 
 
 def hits_above_naive(n: Numbers, hits: Numbers, rises: Numbers, overlap: float) -> Estimate:
