@@ -97,6 +97,7 @@ class Lookback:
     ohlcv : [n, 5] float64, open high low close volume
     opened_at, closed_at : [n] datetime64[s], UTC
     synthetic : whether any of them was generated
+    feed : source of the newest one
     """
 
     symbol: str
@@ -104,6 +105,7 @@ class Lookback:
     opened_at: NDArray[np.datetime64]
     closed_at: NDArray[np.datetime64]
     synthetic: bool
+    feed: str
 
 
 def validate(

@@ -32,6 +32,7 @@ class Prepared:
     scale : σ per bar at issue, in log units (price units where prices are not positive)
     data_hash : sha256 over every number that a forecaster may read
     n_holes : scheduled bars that the lookback lacks
+    feed : source of the lookback's newest bar
     """
 
     series: Series
@@ -43,6 +44,7 @@ class Prepared:
     event_context: dict[str, Any]
     synthetic: bool
     n_holes: int
+    feed: str
 
 
 def prepare(
@@ -111,6 +113,7 @@ def prepare(
         event_context=context,
         synthetic=lookback.synthetic,
         n_holes=n_holes,
+        feed=lookback.feed,
     )
 
 

@@ -23,6 +23,8 @@ def batch_line(job: str, slot: datetime, report: "Report") -> str:
         line += f" The model did not answer: {report.model_down}"
     elif report.model_down:
         line += f" The baseline was computed in this process, as the server did not answer: {report.model_down}"
+    for sentence in report.not_calibrated[:3]:
+        line += f"\n  not calibrated: {sentence}"
     if report.rivals:
         line += "\n  " + _rivals(report.rivals)
     for refusal in report.refusals[:3]:
@@ -39,6 +41,7 @@ def replay_line(interval: str, report: "ReplayReport") -> str:
         f"replay {interval}: {report.n_slots} slots, {report.n_written} forecasts written, "
         f"{report.n_exists} already there, {report.n_refused} refused{f' ({refused})' if refused else ''}."
         + (f" The model did not answer: {report.model_down}" if report.model_down else "")
+        + "".join(f"\n  not calibrated: {sentence}" for sentence in report.not_calibrated[:3])
         + (f"\n  {_rivals(report.rivals)}" if report.rivals else "")
     )
 

@@ -31,6 +31,7 @@ from candlecast.store.models import register_model
 from candlecast.store.predictions import BadForecast, Fence, PredictionRow, check, existing, insert_predictions
 from candlecast.store.runs import Item, Outcome
 from jobs.baselines import PREFIX, YARDSTICK, baseline
+from jobs.calibration import Calibrator, calibrator
 from jobs.forecasters import GpuDown, HttpForecaster, InferenceError, InProcess
 from jobs.run import Run
 
@@ -40,6 +41,7 @@ LEADERS_BACK: Final[dict[Interval, timedelta]] = {"1h": timedelta(days=60), "1d"
 # While answers stream in, a transaction takes what came within some seconds, or before the server fell silent.
 GROUP: Final = 500
 COMMIT_S: Final = 5.0
+TOLD: Final = 20  # sentences of one kind in a run's details
 
 
 class UnknownSymbols(CandlecastError):
@@ -74,6 +76,7 @@ class Report:
     n_written, n_exists : rows
     n_failed, n_skipped : forecasts that the server did not give; because it could not be reached at all
     model_down : why not, in a sentence
+    not_calibrated : for what is served as the model gave it though it should have been corrected, why, in sentences
     rivals : what became of the rivals' forecasts, which are no part of the counts above: model name, outcome, number
     """
 
@@ -84,6 +87,7 @@ class Report:
     refusals: list[Refusal] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     model_down: str | None = None
+    not_calibrated: list[str] = field(default_factory=list)
     rivals: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
@@ -96,6 +100,7 @@ class Report:
             "refusals": [asdict(refusal) for refusal in self.refusals],
             "seconds": self.seconds,
             "model_down": self.model_down,
+            "not_calibrated": self.not_calibrated,
             "rivals": self.rivals,
         }
 
@@ -140,6 +145,9 @@ def predict(
     mark = time.monotonic()
     todo = missing(request.model_name)
     if forecaster is not None and todo:
+        writer.calibrator = calibrator(engine, request.interval, request.model_name, todo, store=not request.dry_run)
+        report.seconds["calibration"] = time.monotonic() - mark
+        mark = time.monotonic()
         left = deadline_s - (time.monotonic() - started)
         todo, outcome = _ask(forecaster, request, todo, writer, deadline_s=left)
         if request.model_name != BASELINE:
@@ -149,6 +157,11 @@ def predict(
     if request.model_name == BASELINE:
         # The same numbers as the server's, bit for bit; so a server that is down costs nothing.
         writer.write(todo, _in_process(RandomWalk(), request, todo))
+    report.not_calibrated = writer.calibrator.failures
+    if run is not None and report.not_calibrated:
+        # All rows are there, and some are not what they should be for good: somebody has to look.
+        run.details["not_calibrated"] = report.not_calibrated[:TOLD]
+        run.verdict = "partial" if run.status == "ok" else run.verdict
     mark = time.monotonic()
     for name in request.rivals:
         _issue_rival(name, request, prepared, writer, until=started + deadline_s)
@@ -307,6 +320,7 @@ class _Writer:
         self.on_item, self.started = on_item, started
         self.waiting: list[PredictionRow] = []
         self.waits_since = 0.0
+        self.calibrator = Calibrator()
 
     def write(self, prepared: Sequence[Prepared], results: Iterator[Result], model_name: str = BASELINE) -> int:
         """All results of an in-process forecaster, in order; how many there were."""
@@ -330,6 +344,7 @@ class _Writer:
             # Found here, before the group's transaction, so that its neighbours are written.
             self.refuse(Refusal(row.symbol, row.interval, row.issued_at, "bad_forecast", str(error)), model_name)
             return
+        row = self.calibrator.serve(row)
         now = time.monotonic()
         self.waits_since = self.waits_since if self.waiting else now
         self.waiting.append(row)
@@ -423,4 +438,5 @@ def row_of(prepared: Prepared, forecast: Forecast, request: Request, run: Run | 
         replay=request.replay,
         paths=forecast.paths,
         run_id=None if run is None else run.run_id,
+        feed=prepared.feed,
     )

@@ -41,6 +41,7 @@ class ReplayReport:
     n_refused: int = 0
     model_down: str | None = None
     refusals: dict[str, int] = field(default_factory=dict)
+    not_calibrated: list[str] = field(default_factory=list)  # the first sentences on forecasts that lack a correction
     rivals: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def facts(self) -> dict[str, Any]:
@@ -109,6 +110,7 @@ def replay(
             report.n_exists += one.n_exists
             report.n_refused += len(one.refusals)
             report.model_down = one.model_down or report.model_down
+            report.not_calibrated = (report.not_calibrated + one.not_calibrated)[: predict.TOLD]
             for refusal in one.refusals:
                 report.refusals[refusal.code] = report.refusals.get(refusal.code, 0) + 1
             for name, outcomes in one.rivals.items():
@@ -116,8 +118,10 @@ def replay(
                 for outcome, n in outcomes.items():
                     counts[outcome] = counts.get(outcome, 0) + n
             on_slot(report.n_slots, len(slots), report)
-        run.verdict = "ok" if report.model_down is None else "partial"
+        run.verdict = "partial" if report.model_down or report.not_calibrated else "ok"
         run.details.update(
             n_slots=report.n_slots, n_written=report.n_written, refusals=report.refusals, rivals=report.rivals
         )
+        if report.not_calibrated:
+            run.details["not_calibrated"] = report.not_calibrated
     return report

@@ -140,8 +140,9 @@ def read_lookbacks(
             found["opened_at"][rows].astype("datetime64[s]"),
             found["closed_at"][rows].astype("datetime64[s]"),
             bool(found["synthetic"][rows].any()),
+            feed,
         )
-        for place, rows in _by_place(found["place"])
+        for (place, rows), feed in zip(_by_place(found["place"]), found["feed"], strict=True)
     }
 
 

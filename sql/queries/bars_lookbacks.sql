@@ -1,6 +1,7 @@
 -- bars_lookbacks: the newest bars of every symbol as they were known at a moment.
 --
--- One row     arrays over all bars, symbol after symbol in the order asked for, oldest first; NULL where there is none
+-- One row     arrays over all bars, symbol after symbol in the order asked for, oldest first; NULL where there is none.
+--             `feed` is over the symbols that have bars: the source of the newest one
 -- Parameters  symbols text[], interval text, as_of timestamptz, n_bars integer
 -- Read by     candlecast.store.bars, for 1d with the table's name exchanged
 -- Index       ohlcv_1h_symbol_closed_at_idx, one descent a symbol; ohlcv_revisions_pkey, one probe a bar
@@ -17,7 +18,8 @@ SELECT
     array_agg(known.low) AS low,
     array_agg(known.close) AS close,
     array_agg(known.volume) AS volume,
-    array_agg(known.source = 'synthetic') AS synthetic
+    array_agg(known.source = 'synthetic') AS synthetic,
+    array_agg(known.source) FILTER (WHERE known.age = 1) AS feed
 FROM (
     SELECT
         CAST(asked.place AS integer) AS place,
@@ -28,12 +30,13 @@ FROM (
         coalesce(before.old_low, bar.low) AS low,
         coalesce(before.old_close, bar.close) AS close,
         coalesce(before.old_volume, bar.volume) AS volume,
-        coalesce(before.old_source, bar.source) AS source
+        coalesce(before.old_source, bar.source) AS source,
+        bar.age
     FROM unnest(CAST(:symbols AS text [])) WITH ORDINALITY AS asked (symbol, place)
     INNER JOIN candlecast.instruments AS instrument ON instrument.symbol = asked.symbol
     CROSS JOIN LATERAL (
         SELECT newest.ts, newest.closed_at, newest.open, newest.high, newest.low, newest.close, newest.volume,
-            newest.source
+            newest.source, row_number() OVER (ORDER BY newest.closed_at DESC) AS age
         FROM candlecast.ohlcv_1h AS newest
         WHERE newest.symbol = asked.symbol
           AND newest.closed_at <= CAST(:as_of AS timestamptz) - make_interval(secs => instrument.settle_s)
