@@ -14,11 +14,14 @@ from typing import Any, Final
 from sqlalchemy import Engine
 
 from candlecast.clock import Interval, utc_now
+from candlecast.store.path_scores import PathCursor, score_path_chunk
 from candlecast.store.score_revisions import finish_revising, revise_chunk
+from candlecast.store.score_sums import add_sums, day_sums, mark_updated, outdated_series
 from candlecast.store.scores import (
     Cursor,
     count_pending,
     ensure_partitions,
+    lock_scores,
     refresh_performance,
     score_chunk,
     void_pairs,
@@ -27,6 +30,7 @@ from jobs.run import newest_slot, open_run
 
 PAIRS_PER_CHUNK: Final = 20_000  # one transaction, under a second
 
+SETS_PER_CHUNK: Final = 2_000  # of paths: 10 MB at 100 paths and 4 steps
 
 @dataclass(frozen=True, slots=True)
 class ScoreReport:
@@ -35,6 +39,7 @@ class ScoreReport:
     n_scored, n_revised, n_voided : judged; judged anew after a correction; given up, in `voids` by reason
     n_pending : still in the queue; n_overdue of them have a target that has closed, but no bar
     """
+    n_path_sets : sets of paths scored, once all steps of a forecast were judged
 
     n_scored: int
     n_revised: int
@@ -42,9 +47,10 @@ class ScoreReport:
     n_pending: int
     n_overdue: int
     seconds: float
-
     voids: dict[str, int] = field(default_factory=dict)
     def facts(self) -> dict[str, Any]:
+    n_path_sets: int = 0
+
         """The counts by name."""
         return asdict(self)
 
@@ -95,17 +101,49 @@ def score(
         voids = void_pairs(conn, interval, moment)
     n_revised = _revise(engine, interval, moment, pairs_per_chunk)
     with engine.begin() as conn:
+    n_path_sets = _score_paths(engine, interval, moment)
+    _update_sums(engine, interval)
         refresh_performance(conn)
     with engine.connect() as conn:
         n_pending, n_overdue = count_pending(conn, interval, moment)
     return ScoreReport(
-        n_scored, n_revised, sum(voids.values()), n_pending, n_overdue, time.monotonic() - started, voids
+        n_scored,
+        n_revised,
+        sum(voids.values()),
+        n_pending,
+        n_overdue,
+        time.monotonic() - started,
+        voids,
+        n_path_sets,
     )
 
 
 def _revise(engine: Engine, interval: Interval, as_of: datetime, pairs_per_chunk: int) -> int:
     n_revised = 0
     while True:
+def _score_paths(engine: Engine, interval: Interval, as_of: datetime) -> int:
+    n_scored, after = 0, PathCursor()
+    while True:
+        with engine.begin() as conn:
+            chunk = score_path_chunk(conn, interval, as_of, after, SETS_PER_CHUNK)
+        n_scored += chunk.n_scored
+        if chunk.after is None:
+            return n_scored
+        after = chunk.after
+
+
+def _update_sums(engine: Engine, interval: Interval) -> None:
+    """Once after the program has learned new sums of whole days: make them for the days before, series by series."""
+    with engine.begin() as conn:
+        outdated = outdated_series(conn, interval)
+    for place in range(len(outdated)):
+        with engine.begin() as conn:
+            lock_scores(conn, interval)
+            add_sums(conn, interval, day_sums(conn, interval, outdated.iloc[[place]]))
+    with engine.begin() as conn:
+        mark_updated(conn, interval)
+
+
         with engine.begin() as conn:
             n = revise_chunk(conn, interval, as_of, pairs_per_chunk)
         n_revised += n

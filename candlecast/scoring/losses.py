@@ -70,7 +70,7 @@ def fair_energy_score(paths: Floats, outcome: Floats) -> Floats:
     """[N] energy score of vectors: `paths` [P, M, N] against `outcome` [P, N], M of 2 or more; unbiased for any M.
 
     mean |x_i - y| - sum over pairs |x_i - x_j| / (M (M - 1)) with Euclidean lengths over P: the CRPS where P is 1.
-    The fair estimator of scoringrules' `energy_score`, in the memory of one path more and a fiftieth of its time.
+    The fair estimator of scoringrules' `es_ensemble`, in the memory of one path more and a fiftieth of its time.
     """
     m = paths.shape[1]
     miss: Floats = np.sqrt(((paths - outcome[:, None]) ** 2).sum(axis=0)).mean(axis=0)
@@ -86,7 +86,7 @@ def fair_variogram_score(paths: Floats, outcome: Floats, power: float = 0.5) -> 
 
     Over all ordered pairs of steps (a, b): (mean of |x_a - x_b|^p - |y_a - y_b|^p)^2, less the variance that the mean
     over M paths has by itself, s^2 / M. It feels how the steps hang together, which the energy score hardly does. The
-    fair estimator of scoringrules' `variogram_score`, with all weights 1; a single step has none, 0.
+    fair estimator of scoringrules' `vs_ensemble`, with all weights 1; a single step has none, 0.
     """
     m = paths.shape[1]
     total = np.zeros(paths.shape[2])

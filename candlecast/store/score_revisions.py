@@ -3,6 +3,7 @@
 Only the outcome changes. What was forecast, the last close and the scale among it, is sealed as it was known then.
 """
 
+from collections.abc import Mapping
 from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, text
 
 from candlecast.scoring import SCORED_STEPS, Scores
 from candlecast.store.arrays import Float8s, Int4s, Timestamps, Uuids, fetch_arrays
-from candlecast.store.paths import read_paths
+from candlecast.store.paths import Paths, read_paths
 from candlecast.store.score_sums import NEXT_BAR, add_sums, day_sums, pair_sums
 from candlecast.store.scores import judge, lock_scores, paths_by_size, read_pairs, score_columns
 from candlecast.store.served_fans import served_fans
@@ -39,7 +40,8 @@ def revise_chunk(conn: Connection, interval: str, as_of: datetime, n: int) -> in
     if found["prediction_id"] is None:
         return 0
     found["calibrated"] = served_fans(found["fan"], found["last_close"], found["step"], found["calibration"])
-    scores = judge(read_pairs(found), paths_by_size(*_closes(conn, found["prediction_id"], found["step"])))
+    paths = read_paths(conn, dict.fromkeys(UUID(bytes=one.tobytes()) for one in found["prediction_id"]))
+    scores = judge(read_pairs(found), paths_by_size(*closes_at(paths, found["prediction_id"], found["step"])))
     before = Scores(**{one.name: found[one.name] for one in fields(Scores)})
     keys = pd.DataFrame({name: found[name] for name in ("symbol", "model_name", "record", "step", "target_at")})
     keys["issued_at"] = found["issued_at"]
@@ -89,12 +91,12 @@ def _corrections(conn: Connection, interval: str, as_of: datetime) -> dict[str, 
     return {"interval": interval, "since": until - LONGEST_IMPORT if until else "-infinity", "as_of": as_of}
 
 
-def _closes(conn: Connection, ids: NDArray[Any], steps: NDArray[np.int32]) -> tuple[bytes, NDArray[np.int32]]:
+def closes_at(
+    paths: Mapping[UUID, Paths], ids: NDArray[Any], steps: NDArray[np.int32]
+) -> tuple[bytes, NDArray[np.int32]]:
     """The sample paths of each pair at its step, joined, and the number of bytes of each; 0 where none are kept."""
-    uuids = [UUID(bytes=one.tobytes()) for one in ids]
-    paths = read_paths(conn, list(dict.fromkeys(uuids)))
     closes = [
         paths[one][:, step - 1].astype("<f4").tobytes() if one in paths else b""
-        for one, step in zip(uuids, steps.tolist(), strict=True)
+        for one, step in zip((UUID(bytes=one.tobytes()) for one in ids), steps.tolist(), strict=True)
     ]
     return b"".join(closes), np.array([len(one) for one in closes], dtype=np.int32)

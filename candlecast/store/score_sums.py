@@ -164,6 +164,21 @@ def add_sums(conn: Connection, interval: str, *parts: pd.DataFrame) -> None:
     fetch_arrays(conn, load("score_days_add"), parameters)
 
 
+def outdated_series(conn: Connection, interval: str) -> pd.DataFrame:
+    """The series whose whole-day sums an older program made, as `day_sums` wants them; nearly always none."""
+    rows = conn.execute(load("score_outdated"), {"interval": interval, "sums_version": SUMS_VERSION}).all()
+    frame = pd.DataFrame([tuple(row) for row in rows], columns=[*SERIES, "first_at", "last_at"])
+    for name in ("first_at", "last_at"):
+        frame[name] = pd.to_datetime(frame[name]).astype("datetime64[us]")
+    frame["last_at"] += NEXT_BAR
+    return frame
+
+
+def mark_updated(conn: Connection, interval: str) -> None:
+    """Remember that the sums of the interval are as this program makes them."""
+    conn.execute(load("score_updated"), {"interval": interval, "sums_version": SUMS_VERSION})
+
+
 def _newest_pairs(conn: Connection, parameters: Mapping[str, object]) -> pd.DataFrame:
     """The pairs that have to do with the days asked for, each once; `series` counts from 0."""
     found = fetch_arrays(conn, load("score_overlapping"), parameters)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine, text
 
+from candlecast.calibration import Correction, corrected
 from candlecast.forecasts import LEVELS
 from candlecast.instruments import load_instruments
 from candlecast.scoring import SCORED_STEPS
@@ -27,17 +28,27 @@ def add_instruments(engine: Engine) -> None:
         upsert_instruments(conn, [replace(one, settle_s=0) for one in load_instruments()])
 
 
-def add_bars(engine: Engine, closes: dict[int, float], symbol: str = "BTCUSDT", *, origin: datetime = START) -> None:
+def add_bars(
+    engine: Engine,
+    closes: dict[int, float],
+    symbol: str = "BTCUSDT",
+    *,
+    origin: datetime = START,
+    state: str = "final",
+    source: str = "test",
+) -> None:
     """Hourly bars; the key is the hour at which the bar closed."""
     rows = [
         {"symbol": symbol, "ts": origin + (hour - 1) * HOUR, "closed_at": origin + hour * HOUR, "close": close}
+        | {"state": state, "source": source}
         for hour, close in closes.items()
     ]
     with engine.begin() as conn:
         conn.execute(
             text(
-                "INSERT INTO candlecast.ohlcv_1h (symbol, ts, closed_at, open, high, low, close, volume, source, "
-                "first_seen) VALUES (:symbol, :ts, :closed_at, :close, :close, :close, :close, 1, 'test', :closed_at)"
+                "INSERT INTO candlecast.ohlcv_1h (symbol, ts, closed_at, open, high, low, close, volume, state, "
+                "source, first_seen) VALUES (:symbol, :ts, :closed_at, :close, :close, :close, :close, 1, :state, "
+                ":source, :closed_at)"
             ),
             rows,
         )
@@ -79,8 +90,13 @@ def forecast(
     synthetic: bool = False,
     origin: datetime = START,
     seed: int = 0,
+    feed: str | None = None,
+    factor: float | None = None,
 ) -> PredictionRow:
-    """A fan of straight lines in log price: p90 is two sigmas above the median, p10 two below, at every step."""
+    """A fan of straight lines in log price: p90 is two sigmas above the median, p10 two below, at every step.
+
+    `factor` serves it with all distances from the median times that.
+    """
     steps = np.arange(1, horizon + 1)
     centre = last_close * np.exp(drift * steps)[:, None]
     fan = centre * np.exp(scale * 5.0 * (np.array(LEVELS) - 0.5))
@@ -89,6 +105,12 @@ def forecast(
         noise = np.random.default_rng([seed, hour]).normal(size=(n_paths, horizon))
         paths = (centre.T * np.exp(scale * noise)).astype(np.float32)
     issued = origin + hour * HOUR
+    correction = None
+    served = fan
+    if factor is not None:
+        factors = np.where(np.array(LEVELS) == 0.5, 1.0, factor)[None]
+        correction = Correction((1,), factors, np.array([100.0]))
+        served = corrected(fan, last_close, correction)
     return PredictionRow(
         symbol=symbol,
         interval="1h",
@@ -99,9 +121,9 @@ def forecast(
         target_at=[issued + int(step) * HOUR for step in steps],
         last_close=last_close,
         scale=scale,
-        p10=fan[:, 1],
-        p50=fan[:, 5],
-        p90=fan[:, 9],
+        p10=served[:, 1],
+        p50=served[:, 5],
+        p90=served[:, 9],
         fan=fan,
         seed=seed,
         n_paths=n_paths or 0,
@@ -113,6 +135,8 @@ def forecast(
         replay=replay,
         paths=paths,
         run_id=None,
+        feed=feed,
+        calibration=None if correction is None else correction.to_json(),
     )
 
 

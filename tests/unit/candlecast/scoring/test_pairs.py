@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scoringrules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import stats
 
 from candlecast.forecasts import LEVELS
 from candlecast.scoring import Pairs, effective_sample, fair_crps, interval_loss, pinball_loss, score_pairs
@@ -163,3 +166,97 @@ def test_the_score_of_a_pair_does_not_depend_on_its_neighbours(outcome: float, s
 def test_overlap_never_makes_a_sample_larger() -> None:
     assert effective_sample(100, 1) == 100
     assert effective_sample(1104, 24) == pytest.approx(100)
+
+
+def served(pair: Pairs, factor: float) -> Pairs:
+    """The same pair, served with every distance from the median (in log price) times `factor`."""
+    calibrated = pair.p50[:, None] * (pair.fan / pair.p50[:, None]) ** factor
+    return replace(pair, p10=calibrated[:, 1], p50=calibrated[:, 5], p90=calibrated[:, 9], calibrated=calibrated)
+
+
+def test_the_band_that_was_served_is_scored_beside_the_one_of_the_model() -> None:
+    pair = pairs(100.0 * np.exp(0.02))  # two sigmas up; the model's band reaches 1.6 sigmas each way
+
+    scores = score_pairs(served(pair, 2.0))
+
+    assert (scores.raw_inside[0], scores.raw_below[0], scores.raw_above[0]) == (False, False, True)
+    assert (scores.inside[0], scores.below[0], scores.above[0]) == (True, False, False)
+    assert (scores.raw_width[0], scores.width[0]) == pytest.approx((3.2, 6.4))
+    assert (scores.raw_interval_score[0], scores.interval_score[0]) == pytest.approx((3.2 + 10 * 0.4, 6.4))
+    # p60 is 0.4 sigmas up as the model gave it, 0.8 as served: short by 1.6 and 1.2
+    assert (scores.pinballs[0, 6], scores.calibrated_pinballs[0, 6]) == pytest.approx((0.6 * 1.6, 0.6 * 1.2))
+    assert scores.z[0] == pytest.approx(2.0)
+
+
+def test_the_paths_as_served_have_a_crps_a_rank_and_a_chance_of_a_rise_of_their_own() -> None:
+    pair = served(pairs(100.0 * np.exp(0.02)), 2.0)
+    # In sigmas -1, 0.5, 1.5 as the model gave them; twice that as served.
+    raw, moved = (100.0 * np.exp(0.01 * factor * np.array([[-1.0, 0.5, 1.5]])) for factor in (1.0, 2.0))
+
+    scores = score_pairs(pair, raw.astype(np.float32), moved.astype(np.float32))
+
+    # mean distance to 2: (3 + 1.5 + 0.5) / 3, spread (1.5 + 2.5 + 1) / 6; served (4 + 1 + 1) / 3 and twice the spread
+    assert scores.crps[0] == pytest.approx(5 / 3 - 5 / 6, abs=1e-4)
+    assert scores.calibrated_crps[0] == pytest.approx(2 - 10 / 6, abs=1e-4)
+    assert (scores.pit[0], scores.calibrated_pit[0]) == pytest.approx((3.5 / 4, 2.5 / 4))
+    assert (scores.p_up[0], scores.brier[0]) == pytest.approx((2 / 3, 1 / 9))
+
+
+def test_what_was_not_corrected_was_served_as_the_model_gave_it() -> None:
+    rng = np.random.default_rng(0)
+    paths = (100.0 * np.exp(0.01 * rng.normal(size=(1, 30)))).astype(np.float32)
+
+    scores = score_pairs(pairs(101.0), paths)
+
+    for name in ("crps", "pit", "p_up", "brier", "pinballs"):
+        assert getattr(scores, f"calibrated_{name}").tolist() == getattr(scores, name).tolist()
+    for name in ("inside", "below", "above", "interval_score", "width"):
+        assert getattr(scores, f"raw_{name}").tolist() == getattr(scores, name).tolist()
+
+
+def test_corrected_pairs_among_others_are_scored_as_alone() -> None:
+    rng = np.random.default_rng(1)
+    plain, wide = pairs(101.0), served(pairs(98.0), 1.5)
+    raw = (100.0 * np.exp(0.01 * rng.normal(size=(3, 20)))).astype(np.float32)
+    moved = (100.0 * (raw[1:2] / 100.0) ** 1.5).astype(np.float32)
+    mixed = Pairs(*(np.concatenate([getattr(one, name) for one in (plain, wide, plain)]) for name in Pairs.__slots__))
+
+    together = score_pairs(mixed, raw, moved)
+
+    alone = score_pairs(plain, raw[:1]), score_pairs(wide, raw[1:2], moved), score_pairs(plain, raw[2:])
+    for name in ("crps", "calibrated_crps", "pit", "calibrated_pit", "p_up", "calibrated_brier"):
+        assert getattr(together, name) == pytest.approx([getattr(one, name)[0] for one in alone], rel=1e-12)
+
+
+def test_paths_of_corrected_pairs_are_asked_for() -> None:
+    with pytest.raises(ValueError, match="1 pairs were corrected; their paths are needed"):
+        score_pairs(served(pairs(101.0), 2.0), np.full((1, 5), 100.0, dtype=np.float32))
+
+
+def test_a_rise_is_scored_by_brier_and_no_move_is_not() -> None:
+    # Without paths: p50 lies at the last close, so the chance of a rise is one half.
+    scores = [score_pairs(pairs(outcome)) for outcome in (101.0, 99.0, 100.0)]
+
+    assert [float(one.p_up[0]) for one in scores] == pytest.approx([0.5, 0.5, 0.5])
+    assert [float(one.brier[0]) for one in scores] == pytest.approx([0.25, 0.25, np.nan], nan_ok=True)
+
+
+def test_a_forecaster_that_is_right_has_uniform_ranks_and_one_too_narrow_has_not() -> None:
+    rng = np.random.default_rng(4)
+    n, m = 5000, 20
+    z = rng.normal(size=n)
+    one = pairs(100.0)
+    many = Pairs(*(np.repeat(getattr(one, name), n, axis=0) for name in Pairs.__slots__))
+    many = replace(many, outcome=100.0 * np.exp(0.01 * z), v=rng.random(n))
+
+    def ranks(spread: float) -> np.ndarray:
+        return score_pairs(many, (100.0 * np.exp(0.01 * spread * rng.normal(size=(n, m)))).astype(np.float32)).pit
+
+    assert stats.kstest(ranks(1.0), "uniform").pvalue > 1e-3
+    assert stats.kstest(ranks(0.8), "uniform").pvalue < 1e-6
+
+
+def test_overlap_shrinks_with_the_distance_between_issues() -> None:
+    assert effective_sample(100, 24, spacing_bars=4.0) == pytest.approx(100 / (0.46 * 24 / 4))
+    assert effective_sample(100, 24, spacing_bars=24.0) == 100
+    assert effective_sample(100, 24, spacing_bars=0.5) == effective_sample(100, 24)
