@@ -117,7 +117,11 @@ def _comparison(shown: Sequence[Listed], verdicts: Sequence[Verdict] | None) -> 
 
 
 def _verdicts_of(model_name: str, interval: str, verdicts: Sequence[Verdict]) -> str:
-    found = [verdict for verdict in verdicts if (verdict.model_name, verdict.interval) == (model_name, interval)]
+    found = [
+        verdict
+        for verdict in verdicts
+        if verdict.pooled and (verdict.model_name, verdict.interval) == (model_name, interval)
+    ]
     said = [(verdict.verdict.replace("_", " "), verdict.sentence) for verdict in found] or [
         ("not scored", f"{subject(model_name, interval)}: not scored yet.")
     ]

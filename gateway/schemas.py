@@ -133,23 +133,33 @@ class PerformanceAnswer(BaseModel):
 
 
 class VerdictAnswer(BaseModel):
-    """A model against `baseline-rw`, in one interval and record."""
+    """A model against `baseline-rw`, in one cell of a record."""
 
     model_name: str
     interval: Interval
     record: Literal["live", "late", "replay", "synthetic"]
+    asset_class: str = Field(description="`all`: the classes pooled.")
+    step: int = Field(description="0: the judged steps pooled.")
     verdict: Literal["better", "worse", "undecided", "not_compared"]
     sentence: str = Field(description="The verdict with its numbers, in plain words.")
     crps_skill: float | None = Field(description="1 - CRPS / CRPS of the baseline; null without common rows.")
-    low: float | None = Field(description="Lower end of the skill's 95 % interval; null where there is none.")
+    low: float | None = Field(description="Lower end of the 95 % interval for one look; null where there is none.")
     high: float | None
+    cs_low: float | None = Field(description="Lower end of the 95 % confidence sequence, for a look every day.")
+    cs_high: float | None
+    p_value: float | None = Field(description="Of no skill, for one look at one cell.")
+    q_value: float | None = Field(description="The same after Benjamini and Hochberg over the record's cells.")
+    e_value: float = Field(description="Evidence against no difference; 1 is none.")
     n_forecasts: int = Field(description="Forecasts that both were scored on.")
     n_symbols: int
     n_pairs: int = Field(description="Common pairs of a forecast and a step.")
-    n_eff: float = Field(description="Independent outcomes that the pairs are worth, about.")
-    n_blocks: int = Field(description="Blocks of days that the interval comes from.")
+    n_days: int = Field(description="Days with common outcomes.")
+    n_eff: float = Field(description="Independent outcomes that those days are worth, about.")
+    n_cells: int = Field(description="Cells that were judged together.")
+    days_to_decision: float | None = Field(description="Days until skill and noise like these would decide.")
     first_day: date | None = Field(description="Day of the first common outcome, UTC.")
     last_day: date | None
+    as_of: datetime = Field(description="Days that were over by then were judged.")
 
 
 class VerdictsAnswer(BaseModel):

@@ -2,25 +2,25 @@
 
 import math
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 
-from candlecast.scoring import effective_sample
+from candlecast.store.verdicts import read_behind, read_days
+from candlecast.verdicts import Cell, judge
 from gateway.answers import Moment
 from gateway.overview import RENDER_EVERY_S
 from jobs.score import score
+from jobs.verdicts import ASSET_CLASSES, judged, refresh_verdicts
 from tests.integration.scores.market import add_bars, add_instruments, at, forecast, issue, random_walk, rows_of
 
 VERDICTS = "/showcase/performance/verdicts"
 FIRST = date(2025, 1, 1)
 
-WORSE = (
-    "kronos-nano, hourly, replay: CRPS 4.0% worse than baseline-rw over 120 common forecasts of 2 instruments "
-    "(skill −4.0%, 95% interval −5.8% to −2.2%): it does not beat the baseline."
-)
+AS_OF = datetime(2027, 1, 1, tzinfo=UTC)
 
 
 def add_days(
@@ -68,89 +68,110 @@ def add_days(
 
 
 def add_worse(market: Any) -> None:
-    """Four days; a step of 4 bars counts half of its loss: 53 + 100 / 2 beside 50 + 100 / 2, then 55 + 50."""
-    add_days(market, [53.0, 55.0, 53.0, 55.0], 50.0)
-    add_days(market, [100.0] * 4, 100.0, symbol="ETHUSDT", step=4, n=10)
+    """Ninety days on which both steps lose about 4 % more; a step of 4 bars counts half of its loss."""
+    add_days(market, [53.0, 55.0, 53.0] * 30, 50.0)
+    add_days(market, [104.0, 102.0, 106.0] * 30, 100.0, symbol="ETHUSDT", step=4, n=10)
+
+
+def refresh(market: Any, moment: datetime = AS_OF) -> None:
+    with market.engine.begin() as conn:
+        refresh_verdicts(conn, moment)
+
+
+def pooled(answer: Any) -> list[dict[str, Any]]:
+    return [one for one in answer.json()["verdicts"] if (one["asset_class"], one["step"]) == ("all", 0)]
 
 
 async def test_the_verdict_pools_steps_and_instruments_in_units_of_their_span(market: Any, running: Any) -> None:
     add_worse(market)
     add_days(market, [0.0], 0.0, symbol="EURUSD", n=0, first=date(2020, 1, 1))  # voids alone: no day of the record
+    refresh(market)
 
     async with running() as (client, _):
         answer = await client.get(VERDICTS)
 
-    (verdict,) = answer.json()["verdicts"]
-    assert verdict["crps_skill"] == pytest.approx(1 - 416 / 400)
-    assert (verdict["low"], verdict["high"]) == pytest.approx((-0.0583716, -0.0216284), abs=1e-6)
-    assert (verdict["n_forecasts"], verdict["n_symbols"], verdict["n_pairs"]) == (120, 2, 120)
-    assert verdict["n_eff"] == pytest.approx((effective_sample(80, 1) + effective_sample(40, 4)) / 2)
-    assert (verdict["n_blocks"], verdict["first_day"], verdict["last_day"]) == (4, "2025-01-01", "2025-01-04")
-    assert (verdict["verdict"], verdict["sentence"]) == ("worse", WORSE)
+    (verdict,) = pooled(answer)
+    mean = (53 + 55 + 53) / 3 + (104 + 102 + 106) / 3 / 2
+    assert verdict["crps_skill"] == pytest.approx(1 - mean / 100)
+    assert (verdict["n_forecasts"], verdict["n_symbols"], verdict["n_pairs"]) == (20 * 90 + 10 * 90, 2, 30 * 90)
+    assert (verdict["n_days"], verdict["first_day"], verdict["last_day"]) == (90, "2025-01-01", "2025-03-31")
+    assert verdict["n_eff"] == pytest.approx(90 / (0.46 * (1 + 119 / 24)))  # the longest step of crypto takes 5 days
+    assert verdict["n_cells"] == len(answer.json()["verdicts"]) == 4 * 5
+    (alone,) = [one for one in answer.json()["verdicts"] if (one["asset_class"], one["step"]) == ("crypto", 4)]
+    assert alone["crps_skill"] == pytest.approx(-0.04)
+    assert (alone["n_pairs"], alone["n_forecasts"], alone["n_symbols"]) == (900, 900, 1)
+    (empty,) = [one for one in answer.json()["verdicts"] if (one["asset_class"], one["step"]) == ("equity", 24)]
+    assert (empty["verdict"], empty["n_days"], empty["crps_skill"]) == ("not_compared", 0, None)
+
+
+async def test_a_verdict_is_that_of_the_cells_of_its_record_judged_together(market: Any, running: Any) -> None:
+    add_worse(market)
+    refresh(market)
+    with market.engine.connect() as conn:
+        days, behind = read_days(conn, AS_OF.date()), read_behind(conn)
+    steps = days[days["step"] == 1]
+
+    async with running() as (client, _):
+        found = {(one["asset_class"], one["step"]): one for one in (await client.get(VERDICTS)).json()["verdicts"]}
+
+    assert [(row["asset_class"], row["step"]) for row in judged(days, behind, AS_OF)] == list(
+        dict.fromkeys((asset_class, step) for asset_class in ("all", *ASSET_CLASSES) for step in (0, 1, 4, 24, 120))
+    )
+    # The same days, twice: as the class and as all classes. Twenty cells in all, of which only six have days.
+    one = Cell(steps["loss"].to_numpy(), steps["base"].to_numpy(), steps["n_pairs"].to_numpy(), 0.0)
+    nothing = Cell(np.empty(0), np.empty(0), np.empty(0, np.int64), 0.0)
+    alone = judge([one, one, *[nothing] * 18])[0]
+    assert found["crypto", 1]["e_value"] == pytest.approx(alone.e_value)
+    assert found["all", 1]["verdict"] == alone.verdict == "worse"
+    assert (found["all", 1]["cs_low"], found["all", 1]["low"]) == pytest.approx((alone.cs_low, alone.low))
 
 
 async def test_records_intervals_and_models_are_never_mixed(market: Any, running: Any) -> None:
     add_worse(market)
-    add_days(market, [48.5, 47.5] * 2, 50.0, record="live")
+    add_days(market, [48.5, 47.5] * 50, 50.0, record="live")
     add_days(market, [10.0] * 4, 50.0, record="late", step=120)
-    add_days(market, [200.0] * 4, 50.0, interval="1d")
-    add_days(market, [10.0] * 4, 50.0, model_name="kronos-base", record="synthetic")
+    add_days(market, [200.0, 220.0] * 100, 50.0, interval="1d")
+    add_days(market, [10.0, 11.0] * 50, 50.0, model_name="kronos-base", record="synthetic")
+    refresh(market)
 
     async with running() as (client, _):
-        answer = (await client.get(VERDICTS)).json()
+        answer = await client.get(VERDICTS)
 
     assert [
-        (
-            one["model_name"],
-            one["interval"],
-            one["record"],
-            one["verdict"],
-            round(one["crps_skill"], 6),
-            one["n_blocks"],
-        )
-        for one in answer["verdicts"]
+        (one["model_name"], one["interval"], one["record"], one["step"], one["verdict"], round(one["crps_skill"], 3))
+        for one in answer.json()["verdicts"]
+        if one["asset_class"] == "all" and one["n_days"] and one["step"] in (1, 120)
     ] == [
-        ("kronos-base", "1h", "synthetic", "better", 0.8, 4),
-        ("kronos-nano", "1h", "live", "better", 0.04, 4),
-        ("kronos-nano", "1h", "late", "undecided", 0.8, 1),
-        ("kronos-nano", "1h", "replay", "worse", -0.04, 4),
-        ("kronos-nano", "1d", "replay", "worse", -3.0, 2),
+        ("kronos-base", "1h", "synthetic", 1, "better", 0.79),
+        ("kronos-nano", "1h", "live", 1, "better", 0.04),
+        ("kronos-nano", "1h", "late", 120, "undecided", 0.8),
+        ("kronos-nano", "1h", "replay", 1, "worse", -0.073),
+        ("kronos-nano", "1d", "replay", 1, "worse", -3.2),
     ]
-    assert "random generator" in answer["notice"]
+    assert "random generator" in answer.json()["notice"]
 
 
-@pytest.mark.parametrize(
-    ("interval", "step", "n_days", "n_blocks"),
-    [
-        ("1h", 1, 7, 7),
-        ("1h", 1, 100, 20),  # never more than 20
-        ("1h", 24, 19, 3),  # 24 bars of a share take 4.8 days
-        ("1h", 120, 47, 1),  # 24 days
-        ("1h", 120, 48, 2),
-        ("1d", 20, 83, 2),  # 28 days
-    ],
-)
-async def test_a_block_is_as_long_as_the_longest_step(
-    market: Any, running: Any, interval: str, step: int, n_days: int, n_blocks: int
+async def test_a_day_that_is_not_over_is_not_judged(market: Any, running: Any) -> None:
+    add_days(market, [90.0] * 9 + [900.0], 100.0)
+    refresh(market, datetime(2025, 1, 10, 23, 59, tzinfo=UTC))
+
+    async with running() as (client, _):
+        (verdict,) = pooled(await client.get(VERDICTS))
+
+    assert (verdict["n_days"], verdict["crps_skill"]) == (9, pytest.approx(0.1))
+
+
+async def test_nothing_is_decided_by_fewer_than_thirty_outcomes_however_clear_they_look(
+    market: Any, running: Any
 ) -> None:
-    add_days(market, [90.0] * n_days, 100.0, interval=interval, step=step, n=100)
+    add_days(market, [50.0, 51.0] * 14, 100.0, step=1)
+    refresh(market)
 
     async with running() as (client, _):
-        (verdict,) = (await client.get(VERDICTS)).json()["verdicts"]
+        found = {(one["asset_class"], one["step"]): one for one in (await client.get(VERDICTS)).json()["verdicts"]}
 
-    assert verdict["n_blocks"] == n_blocks
-    assert (verdict["low"] is None) == (n_blocks == 1)
-
-
-async def test_neighbouring_days_of_a_long_step_are_one_block(market: Any, running: Any) -> None:
-    add_days(market, [100.0] * 24 + [110.0] * 24, 100.0, step=120, n=100)
-
-    async with running() as (client, _):
-        (verdict,) = (await client.get(VERDICTS)).json()["verdicts"]
-
-    # Two blocks of 24 days: residuals 120 and -120, error sqrt(2 * 2 * 120²) / 4800 = 0.05, t with one degree 12.706
-    assert (verdict["low"], verdict["high"]) == pytest.approx((-0.05 - 0.6353, -0.05 + 0.6353))
-    assert verdict["verdict"] == "undecided"
+    assert found["crypto", 1]["n_eff"] == 28
+    assert {one["verdict"] for one in found.values()} == {"undecided", "not_compared"}
 
 
 async def test_the_verdict_is_what_the_scores_of_the_ledger_add_up_to(engine: Any, running: Any) -> None:
@@ -164,7 +185,7 @@ async def test_the_verdict_is_what_the_scores_of_the_ledger_add_up_to(engine: An
     score(engine, "1h", as_of=at(200))
 
     async with running() as (client, _):
-        (verdict,) = (await client.get(VERDICTS)).json()["verdicts"]
+        (verdict,) = pooled(await client.get(VERDICTS))
 
     pairs = rows_of(
         engine,
@@ -172,20 +193,14 @@ async def test_the_verdict_is_what_the_scores_of_the_ledger_add_up_to(engine: An
         "JOIN candlecast.prediction_scores AS b USING (symbol, issued_at, step) "
         "WHERE a.model_name = 'kronos' AND b.model_name = 'baseline-rw'",
     )
-    days: dict[Any, list[float]] = {}
-    for pair in pairs:
-        day = days.setdefault(pair["target_at"].astimezone(at(0).tzinfo).date(), [0.0, 0.0])
-        day[0] += pair["model"] / math.sqrt(pair["step"])
-        day[1] += pair["base"] / math.sqrt(pair["step"])
-    model, base = (sum(day[place] for day in days.values()) for place in (0, 1))
+    over = [pair for pair in pairs if pair["target_at"].astimezone(at(0).tzinfo).date() < at(200).date()]
+    days = {pair["target_at"].astimezone(at(0).tzinfo).date() for pair in over}
+    model, base = (sum(pair[name] / math.sqrt(pair["step"]) for pair in over) for name in ("model", "base"))
+    assert verdict["n_pairs"] == len(over)
     assert verdict["n_forecasts"] == 2 * 50
-    assert verdict["n_pairs"] == len(pairs) == 2 * 2 * 50
     assert (verdict["first_day"], verdict["last_day"]) == (str(min(days)), str(max(days)))
-    assert verdict["n_blocks"] == len(days) == 5
+    assert verdict["n_days"] == len(days)
     assert verdict["crps_skill"] == pytest.approx(1 - model / base)
-    squares = sum((model / base * day[1] - day[0]) ** 2 for day in days.values())
-    half = 2.776 * math.sqrt(5 / 4 * squares) / base  # t with 4 degrees
-    assert verdict["high"] - verdict["low"] == pytest.approx(2 * half)
 
 
 async def test_the_page_says_it_when_a_model_does_not_beat_the_baseline(market: Any, running: Any) -> None:
@@ -194,11 +209,13 @@ async def test_the_page_says_it_when_a_model_does_not_beat_the_baseline(market: 
     market.issue("BTCUSDT", interval="1d", model_name="kronos-nano")
     add_worse(market)
     add_days(market, [1.0] * 4, 50.0, model_name="kronos-retired")
+    refresh(market)
 
     async with running() as (client, _):
         page = await client.get("/")
 
-    assert WORSE in page.text
+    assert "kronos-nano, hourly, replay: CRPS 5.7% worse than baseline-rw over 2,700 common forecasts" in page.text
+    assert page.text.count("kronos-nano, hourly") == 1, "one sentence for the cell that pools"
     assert "kronos-nano, daily: not scored yet." in page.text
     assert "baseline-rw, hourly" not in page.text
     assert "kronos-retired" not in page.text, "only models that are shown"
@@ -212,12 +229,13 @@ async def test_the_page_is_drawn_with_the_newest_verdicts_though_no_forecast_cam
     async with running(poll_s=60.0) as (client, front):
         assert "kronos-nano, hourly: not scored yet." in (await client.get("/")).text
         add_worse(market)
+        refresh(market)
         front.service.cache.drop(("verdicts",))
         await client.get(VERDICTS)
         overview = front.service.cache.peek(("overview",)).value
         later = overview.pick("page").at(Moment(front.service.moment().second + RENDER_EVERY_S, 0, None))
 
-    assert WORSE in later.body.decode()
+    assert "kronos-nano, hourly, replay: CRPS 5.7% worse" in later.body.decode()
 
 
 async def test_before_anything_is_scored_the_page_says_so(market: Any, running: Any) -> None:
@@ -249,9 +267,17 @@ async def test_a_scored_model_without_common_rows_is_listed_without_numbers(mark
                 "('BTCUSDT', '1h', 'void', 'live', 1, '2025-01-01', 0, 0)"
             )
         )
+        conn.execute(
+            text(
+                "INSERT INTO candlecast.score_days (symbol, interval, model_name, record, step, day, n, n_common) "
+                "SELECT symbol, interval, model_name, record, step, '2025-01-01', n, n_common "
+                "FROM candlecast.score_totals"
+            )
+        )
+    refresh(market)
 
     async with running() as (client, _):
-        verdicts = (await client.get(VERDICTS)).json()["verdicts"]
+        verdicts = pooled(await client.get(VERDICTS))
 
     assert [(one["model_name"], one["verdict"], one["crps_skill"]) for one in verdicts] == [
         ("chronos-2", "not_compared", None),
@@ -264,6 +290,7 @@ async def test_a_scored_model_without_common_rows_is_listed_without_numbers(mark
 async def test_readers_of_page_and_verdicts_cost_no_query(market: Any, running: Any) -> None:
     market.issue("BTCUSDT", model_name="kronos-nano")
     add_worse(market)
+    refresh(market)
 
     async with running(poll_s=60.0) as (client, front):
         before = front.service.database.n_queries
@@ -276,7 +303,7 @@ async def test_readers_of_page_and_verdicts_cost_no_query(market: Any, running: 
 async def test_where_the_scores_cannot_be_read_the_forecasts_are_served_without_them(market: Any, running: Any) -> None:
     market.issue("BTCUSDT", model_name="kronos-nano")
     with market.engine.begin() as conn:
-        conn.execute(text("REVOKE SELECT ON candlecast.score_days FROM candlecast_reader"))
+        conn.execute(text("REVOKE SELECT ON candlecast.skill_verdicts FROM candlecast_reader"))
 
     async with running() as (client, _):
         page = await client.get("/")
@@ -290,6 +317,7 @@ async def test_where_the_scores_cannot_be_read_the_forecasts_are_served_without_
 
 async def test_verdicts_are_described_and_unknown_parameters_refused(market: Any, running: Any) -> None:
     add_worse(market)
+    refresh(market)
 
     async with running() as (client, _):
         document = (await client.get("/openapi.json")).json()
