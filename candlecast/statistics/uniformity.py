@@ -76,7 +76,9 @@ def uniformity_of_counts(counts: NDArray[np.int64], overlap: float, n_draws: int
 
     Draws of blocks scatter about the observed shares as those scatter about the true ones. So the scatter, set about
     1/K, is the band; and the share of draws whose distance from the observed shares is at least that of the observed
-    ones from a straight line is the p-value.
+    ones from a straight line is the p-value. Blocks of length b cut some neighbours apart and miss a share o / 3b of
+    the variance of outcomes that overlap evenly over o days, and b / T for the mean that they are set about: the
+    scatter is widened by as much.
     """
     n, n_bins = int(counts.sum()), counts.shape[1]
     shares = counts.sum(axis=0) / n if n else np.full(n_bins, np.nan)
@@ -94,9 +96,10 @@ def uniformity_of_counts(counts: NDArray[np.int64], overlap: float, n_draws: int
         return Uniformity(n, shares, nothing, nothing, ks, 1.0, cvm, 1.0)
 
     drawn = _drawn_sums(days, block, n_draws, seed)
-    drawn = drawn / drawn.sum(axis=1, keepdims=True)
-    ks_draws, cvm_draws = distances(np.cumsum(drawn - shares, axis=1)[:, :-1])
-    low, high = np.quantile(drawn - shares, [0.025, 0.975], axis=0) + 1.0 / n_bins
+    kept = (1.0 - min(overlap, block) / (3.0 * block)) * (1.0 - block / len(days))
+    scatter = (drawn / drawn.sum(axis=1, keepdims=True) - shares) / np.sqrt(kept)
+    ks_draws, cvm_draws = distances(np.cumsum(scatter, axis=1)[:, :-1])
+    low, high = np.quantile(scatter, [0.025, 0.975], axis=0) + 1.0 / n_bins
     return Uniformity(
         n=n,
         shares=shares,

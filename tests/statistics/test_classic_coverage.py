@@ -66,7 +66,7 @@ def test_a_right_band_is_found_wrong_in_5_percent_of_worlds(step: int) -> None:
 
 @pytest.mark.parametrize("step", [1, 24])
 def test_a_right_forecaster_is_found_uneven_in_about_5_percent_of_worlds(step: int) -> None:
-    """200 worlds know 5 % to ± 1.5 points. The bootstrap is a little too eager, as it is for hits."""
+    """200 worlds know 5 % to ± 1.5 points; two errors on top of 3 to 8 %."""
     from scipy.special import ndtr
 
     outcomes = standardised_outcomes(step, 90, 200)
@@ -77,5 +77,5 @@ def test_a_right_forecaster_is_found_uneven_in_about_5_percent_of_worlds(step: i
         for row in outcomes
     ]
 
-    assert 0.01 <= rate([u.ks_p <= 0.05 for u in found]) <= 0.12
-    assert 0.01 <= rate([u.cvm_p <= 0.05 for u in found]) <= 0.12
+    assert 0.01 <= rate([u.ks_p <= 0.05 for u in found]) <= 0.11
+    assert 0.01 <= rate([u.cvm_p <= 0.05 for u in found]) <= 0.11
