@@ -24,6 +24,7 @@ def test_the_interval_is_as_wide_as_student_says_and_the_p_value_speaks_of_the_n
     assert estimate.p_value == 1.0
     assert not estimate.excludes(0.0)
     assert estimate.excludes(-0.4)
+    assert estimate.excludes(2.4)
 
 
 @pytest.mark.parametrize("se", [0.0, math.inf, math.nan])
