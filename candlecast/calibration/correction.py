@@ -19,7 +19,6 @@ Bools = NDArray[np.bool_]
 MEDIAN: Final = LEVELS.index(0.5)
 P10: Final = LEVELS.index(0.1)
 P90: Final = LEVELS.index(0.9)
-_LARGEST: Final = float(np.log(np.finfo(np.float64).max)) - 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +67,8 @@ def widened(fan: Floats, factors: Floats, *, logarithmic: bool = True) -> Floats
     positive = np.asarray((fan > 0.0).all(axis=1, keepdims=True) & logarithmic)
     middle = fan[:, MEDIAN, None]
     distance = distances(fan, middle, positive)
-    wanted = distance * factors
+    with np.errstate(over="ignore"):
+        wanted = distance * factors
     for outward in (slice(MEDIAN, None), slice(MEDIAN, None, -1)):
         half, sign = wanted[:, outward], 1.0 if outward.step is None else -1.0
         half *= sign
@@ -117,13 +117,16 @@ def corrected_paths(paths: NDArray[np.floating[Any]], fan: Floats, corrected_fan
 
 def distances(values: Floats, middle: Floats, positive: Bools) -> Floats:
     """Signed distances of `values` from `middle`: logarithmic where `positive`, else differences of price."""
-    ratio = np.where(positive, values, 1.0) / np.where(positive, middle, 1.0)
-    return np.where(positive, np.log(ratio), values - middle)
+    # Not ln of the ratio, which may leave the number line; and differences of prices may, too.
+    with np.errstate(over="ignore"):
+        apart = values - middle
+    return np.where(positive, np.log(np.where(positive, values, 1.0)) - np.log(np.where(positive, middle, 1.0)), apart)
 
 
 def _prices(middle: Floats, distance: Floats, positive: Bools) -> Floats:
     """The prices at signed distances from `middle`, held where the number line ends."""
-    room = _LARGEST - np.log(np.where(positive, middle, 1.0))
-    grown = np.exp(np.clip(np.where(positive, distance, 0.0), -room, room))
-    limit = np.finfo(np.float64).max / 4.0
-    return np.where(positive, middle * grown, np.clip(middle + np.where(positive, 0.0, distance), -limit, limit))
+    with np.errstate(over="ignore", under="ignore"):
+        multiplied = np.maximum(middle * np.exp(np.where(positive, distance, 0.0)), np.finfo(np.float64).tiny)
+        added = middle + np.where(positive, 0.0, distance)
+    largest = np.finfo(np.float64).max
+    return np.clip(np.where(positive, multiplied, added), -largest, largest)
