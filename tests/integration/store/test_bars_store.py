@@ -188,6 +188,25 @@ def test_one_generated_bar_makes_a_lookback_synthetic(writer: Engine) -> None:
         assert not read_lookbacks(conn, ["BTCUSDT"], "1h", LATER, 2)["BTCUSDT"].synthetic
 
 
+def test_a_lookback_names_the_source_of_its_newest_bar_as_it_was_known(writer: Engine, engine: Engine) -> None:
+    store(writer, bars(11.0, 12.0), source="files")
+    store(writer, bars(13.0, start=MIDNIGHT + timedelta(hours=2)), source="binance")
+    store(writer, bars(15.0, symbol="ETHUSDT"), symbol="ETHUSDT", source="synthetic")
+    store(writer, bars(14.0, start=MIDNIGHT + timedelta(hours=2)), source="files")  # corrected by another one
+    revised_at = MIDNIGHT + timedelta(days=1)
+    with engine.begin() as conn:
+        conn.execute(text("UPDATE candlecast.ohlcv_revisions SET revised_at = :at"), {"at": revised_at})
+
+    def feeds(as_of: datetime) -> dict[str, str]:
+        with writer.connect() as conn:
+            found = read_lookbacks(conn, ["ETHUSDT", "NOWHERE", "BTCUSDT"], "1h", as_of, 10)
+        return {symbol: lookback.feed for symbol, lookback in found.items()}
+
+    assert feeds(MIDNIGHT + timedelta(hours=2, minutes=30))["BTCUSDT"] == "files"
+    assert feeds(MIDNIGHT + timedelta(hours=3, minutes=30)) == {"BTCUSDT": "binance", "ETHUSDT": "synthetic"}
+    assert feeds(revised_at)["BTCUSDT"] == "files"
+
+
 def test_all_lookbacks_are_one_query_and_do_not_mix(writer: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     symbols = [symbol for symbol, one in INSTRUMENTS.items() if one.calendar == "24/7"]
     with writer.begin() as conn:

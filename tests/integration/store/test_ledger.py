@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import IntegrityError
 
 from candlecast.store import ledger
 from candlecast.store.embedded import Role
@@ -114,6 +116,54 @@ def test_a_flipped_bit_is_found_and_its_row_named(forger: Connection, column: st
         assert abs(found.issued_at - (ISSUED + timedelta(hours=VICTIM - 1))) <= timedelta(microseconds=1)
         assert found.prediction_id is not None
         assert f"row {VICTIM} (" in str(found)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "feed = 'files'",
+        "feed = NULL",
+        "calibration = NULL",
+        "feed = NULL, calibration = NULL",
+        "calibration = jsonb_set(calibration, '{factors, 0, 0}', '1.2000000000000004')",  # next after ...02
+    ],
+)
+def test_a_change_of_what_corrected_a_forecast_is_found(forger: Connection, change: str) -> None:
+    """As if it had been served as the model gave it, or otherwise, or from another source."""
+    corrected = {"steps": [1], "factors": [[1.2000000000000002] + [1.0] * 10], "n_eff": [0.0]}
+    rows = [
+        forecast_row(issued_at=ISSUED + timedelta(hours=number), model_name="kronos-base", feed=feed, calibration=made)
+        for number, (feed, made) in enumerate(
+            [(None, None), ("binance", corrected), ("binance", None), (None, corrected)]
+        )
+    ]
+    forger.execute(text("SET session_replication_role = origin"))
+    insert_predictions(forger, rows, scored_steps=(1,), fence=None)
+    assert verify(forger, model_name="kronos-base").ok
+    forger.execute(text("SET session_replication_role = replica"))
+
+    report = force(
+        forger, f"UPDATE candlecast.ml_predictions SET {change} WHERE model_name = 'kronos-base' AND chain_seq = 2"
+    )
+
+    assert report.first_broken is not None
+    assert (report.first_broken.model_name, report.first_broken.chain_seq) == ("kronos-base", 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"feed": ""}, "feed_check"),  # would hash like none
+        ({"model_name": "baseline-rw", "calibration": {"factors": []}}, "calibration_check"),  # a yardstick moves not
+    ],
+)
+def test_a_row_that_could_mislead_is_refused(
+    engine_as: Callable[[Role], Engine], changes: dict[str, Any], rule: str
+) -> None:
+    with engine_as("writer").begin() as conn:
+        add_instruments(conn, "BTCUSDT")
+        with pytest.raises(IntegrityError, match=rule):
+            insert_predictions(conn, [forecast_row(**changes)], scored_steps=(1,), fence=None)
 
 
 @pytest.mark.parametrize("victim", [1, VICTIM, N_ROWS])

@@ -1,21 +1,26 @@
 """Migrations: from nothing to head, back, twice, at once, and equal to what the code believes."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
+from datetime import timedelta
+from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, insert, text
 from sqlalchemy.engine import make_url
 
 from candlecast.store import migrate
 from candlecast.store.embedded import EmbeddedPostgres
 from candlecast.store.engine import create_engine
-from candlecast.store.predictions import insert_predictions
-from candlecast.store.tables import metadata
+from candlecast.store.ledger import verify
+from candlecast.store.predictions import PredictionRow, insert_predictions
+from candlecast.store.tables import metadata, ml_predictions
 
-from .forecast_rows import add_instruments, forecast_row
+from .forecast_rows import ISSUED, add_instruments, forecast_row
 
 
 def objects(conn: Connection) -> list[str]:
@@ -67,6 +72,57 @@ def test_a_filled_database_goes_down_to_nothing_and_up_again(database_url: str) 
         assert objects(conn) == before
         assert conn.execute(text("SELECT count(*) FROM candlecast.ml_predictions")).scalar_one() == 0
     engine.dispose()
+
+
+def test_a_ledger_from_before_there_were_feeds_and_corrections_goes_on_and_verifies(
+    postgres: EmbeddedPostgres, empty_database: str
+) -> None:
+    url = postgres.url(empty_database)
+    assert migrate.upgrade(url, "0002") == "0002"
+    engine = create_engine(url, application_name="test")
+    old = [forecast_row(issued_at=ISSUED + timedelta(hours=hour), model_name="kronos-base") for hour in range(3)]
+    with engine.begin() as conn:
+        add_instruments(conn, "BTCUSDT")
+        conn.execute(insert(ml_predictions), [as_it_was_stored_at_0002(row) for row in old])
+        before = stored_hashes(conn)
+    engine.dispose()
+
+    migrate.upgrade(url)
+
+    with engine.begin() as conn:
+        assert stored_hashes(conn) == before
+        assert verify(conn).ok
+        # What the calibrator learns from is there as if it had been written then: steps 1 and 4 of a horizon of 4.
+        fans = text("SELECT issued_at, step, fan, too_late FROM candlecast.forecast_steps ORDER BY issued_at, step")
+        assert [tuple(row) for row in conn.execute(fans)] == [
+            (row.issued_at, step, np.asarray(row.fan)[step - 1].tolist(), False) for row in old for step in (1, 4)
+        ]
+        made = {"steps": [1], "factors": [[1.5] * 11], "n_eff": [0.0]}
+        new = forecast_row(
+            issued_at=ISSUED + timedelta(hours=3), model_name="kronos-base", feed="binance", calibration=made
+        )
+        bare = forecast_row(issued_at=ISSUED + timedelta(hours=4), model_name="kronos-base")
+        assert insert_predictions(conn, [new, bare], scored_steps=(1,), fence=None) == 2
+        report = verify(conn)
+        assert report.ok
+        assert report.n_rows == 5
+    engine.dispose()
+
+
+def as_it_was_stored_at_0002(row: PredictionRow) -> dict[str, Any]:
+    """The columns that there were, as parameters of an INSERT."""
+    given = {field.name: getattr(row, field.name) for field in fields(PredictionRow)}
+    for later in ("feed", "calibration", "paths", "replay"):
+        del given[later]
+    for name in ("p10", "p50", "p90", "fan"):
+        given[name] = np.asarray(given[name]).reshape(-1).tolist()
+    # The trigger puts the place in the chain and the hashes in their places.
+    sealed = {"status": "on_time", "chain_seq": 0, "prev_hash": b"", "row_hash": b""}
+    return given | sealed | {"prediction_id": row.prediction_id, "data_hash": bytes.fromhex(str(row.data_hash))}
+
+
+def stored_hashes(conn: Connection) -> list[bytes]:
+    return list(conn.execute(text("SELECT row_hash FROM candlecast.ml_predictions ORDER BY chain_seq")).scalars())
 
 
 def test_two_processes_may_migrate_the_same_database_at_once(postgres: EmbeddedPostgres, empty_database: str) -> None:
