@@ -18,9 +18,8 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import stdtr, stdtrit
 
-from candlecast.scoring import OVERLAP_PER_STEP
+from candlecast.statistics.comparison import skill_of_sums
 from candlecast.statistics.multiplicity import e_bh, false_discoveries
 from candlecast.statistics.sequences import SkillSequence, days_to_decision, skill_sequence
 
@@ -29,15 +28,16 @@ Judgement = Literal["better", "worse", "undecided", "not_compared"]
 
 LEVEL: Final = 0.05  # share of wrong badges on a page; also of the intervals
 MIN_OUTCOMES: Final = 30  # below this many independent outcomes nothing is decided
+LARGEST_LOG: Final = 690.0  # an e-value beyond 1e299 is written as that
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cell:
-    """Sums of each day in order, T days; a day without common pairs may be left out, or be 0 in all three.
+    """Sums of T days in order: of every day of the calendar, 0 in all three without pairs, or of days with pairs only.
 
     loss, base : [T] losses of the model and of the baseline on the common pairs of the day
     n_pairs : [T] number of common pairs
-    overlap : elements of the arrays over which scores share bars, see `overlap_in_days`
+    overlap : over how many of these days scores share bars, see `overlap_in_days`
     """
 
     loss: Floats
@@ -79,17 +79,10 @@ class Verdict:
 def overlap_in_days(step: int, bars_per_day: float) -> float:
     """Days over which the scores of one instrument share bars: outcomes `step` bars long, one ending on every bar.
 
-    bars_per_day : bars of the instrument with the fewest, per day of the cell: 24 for hourly crypto alone, 7 for hourly
-        US shares alone, 5 for both in one cell (35 bars in 7 days); 1 or 5/7 for daily bars.
+    bars_per_day : per day of the cell, of the instrument with the fewest: hourly 24 for crypto, 7 for US shares by
+        themselves and 5 on days of the calendar; daily 1, or 5/7 on days of the calendar.
     """
     return (step - 1) / bars_per_day
-
-
-def effective_days(n_days: ArrayLike, overlap: ArrayLike) -> Floats:
-    """What days are worth in independent outcomes, were all instruments one; see `scoring.effective_sample`."""
-    span = 1.0 + np.asarray(overlap, dtype=np.float64)
-    worth: Floats = np.asarray(n_days, dtype=np.float64) / np.maximum(1.0, OVERLAP_PER_STEP * span)
-    return worth
 
 
 def judge(cells: Sequence[Cell], level: float = LEVEL) -> list[Verdict]:
@@ -103,27 +96,27 @@ def judge(cells: Sequence[Cell], level: float = LEVEL) -> list[Verdict]:
         loss[k, first:], base[k, first:] = cell.loss, cell.base
     overlap = np.array([cell.overlap for cell in cells])
     sequence = skill_sequence(loss, base, overlap)
-    badges = _badges(sequence, overlap, level)[:, -1]
+    badges = _badges(sequence, level)[:, -1]
 
-    n_days, n_obs = sequence.n_days[:, -1], sequence.n_obs[:, -1]
-    skill, se = sequence.skill[:, -1], sequence.se[:, -1]
+    n_days, n_eff, n_obs = sequence.n_days[:, -1], sequence.n_eff[:, -1], sequence.n_obs[:, -1]
     cs_low, cs_high = (end[:, -1] for end in sequence.interval(LEVEL))
     with np.errstate(invalid="ignore", divide="ignore"):
-        waiting = days_to_decision(skill, se, n_days, n_obs, level / len(cells))
-        waiting = np.where(badges != 0, 0.0, np.maximum(waiting, _days_for(MIN_OUTCOMES, overlap)) - n_days)
-    once = [_looked_at_once(skill[k], se[k], n_obs[k]) for k in range(len(cells))]
-    q_values = false_discoveries([p_value for _, _, p_value in once])
-    e_values = (
-        np.exp(np.minimum(log, 700.0))[:, -1] for log in (sequence.log_e, sequence.log_better, sequence.log_worse)
+        length = days_to_decision(sequence.skill[:, -1], sequence.se[:, -1], n_days, n_obs, level / len(cells))
+        length = np.maximum(length, n_days * MIN_OUTCOMES / n_eff)
+    waiting = np.where(badges != 0, 0.0, np.maximum(length - n_days, 1.0))
+    once = [skill_of_sums(loss[k], base[k], overlap[k]) for k in range(len(cells))]
+    p_values = [estimate.p_value if math.isfinite(estimate.se) else math.nan for estimate in once]
+    q_values = false_discoveries(p_values)
+    e_value, e_better, e_worse = (
+        np.exp(np.minimum(log[:, -1], LARGEST_LOG)) for log in (sequence.log_e, sequence.log_better, sequence.log_worse)
     )
-    e_value, e_better, e_worse = e_values
     return [
         Verdict(
             verdict=_judgement(int(badges[k]), float(n_days[k])),
-            skill=_known(skill[k]),
-            low=_known(once[k][0]),
-            high=_known(once[k][1]),
-            p_value=_known(once[k][2]),
+            skill=_known(sequence.skill[k, -1]),
+            low=_known(once[k].low),
+            high=_known(once[k].high),
+            p_value=_known(p_values[k]),
             q_value=_known(q_values[k]),
             cs_low=_known(cs_low[k]),
             cs_high=_known(cs_high[k]),
@@ -132,7 +125,7 @@ def judge(cells: Sequence[Cell], level: float = LEVEL) -> list[Verdict]:
             e_worse=float(e_worse[k]),
             n_pairs=int(np.sum(cell.n_pairs)),
             n_days=int(n_days[k]),
-            n_eff=float(effective_days(n_days[k], cell.overlap)),
+            n_eff=float(n_eff[k]),
             days_to_decision=_known(waiting[k]),
         )
         for k, cell in enumerate(cells)
@@ -144,11 +137,11 @@ def watched(loss: ArrayLike, base: ArrayLike, overlap: ArrayLike, level: float =
 
     loss, base : [K, T] sums of each day; overlap : [K]. The last column is what `judge` says.
     """
-    return _badges(skill_sequence(loss, base, overlap), np.asarray(overlap, dtype=np.float64), level)
+    return _badges(skill_sequence(loss, base, overlap), level)
 
 
-def _badges(sequence: SkillSequence, overlap: Floats, level: float) -> NDArray[np.int8]:
-    ready = sequence.n_days >= _days_for(MIN_OUTCOMES, overlap)[:, None]
+def _badges(sequence: SkillSequence, level: float) -> NDArray[np.int8]:
+    ready = sequence.n_eff >= MIN_OUTCOMES
     # Minus infinity, an e-value of 0, and not 1: a process may not wait for luck before it begins.
     sides = [np.where(ready, side, -np.inf) for side in (sequence.log_better, sequence.log_worse)]
     named = e_bh(np.concatenate(sides).T, level).T.astype(np.int8)
@@ -156,22 +149,10 @@ def _badges(sequence: SkillSequence, overlap: Floats, level: float) -> NDArray[n
     return named[:n] - named[n:]
 
 
-def _days_for(n_eff: float, overlap: Floats) -> Floats:
-    return n_eff / effective_days(1.0, overlap)
-
-
 def _judgement(badge: int, n_days: float) -> Judgement:
     if n_days == 0:
         return "not_compared"
     return "undecided" if badge == 0 else "better" if badge > 0 else "worse"
-
-
-def _looked_at_once(skill: float, se: float, n_obs: float) -> tuple[float, float, float]:
-    """Ends of the interval and the p-value for somebody who looks once."""
-    if math.isnan(se):
-        return math.nan, math.nan, math.nan
-    half = float(stdtrit(n_obs - 1.0, 1.0 - LEVEL / 2.0)) * se
-    return skill - half, skill + half, 2.0 * float(stdtr(n_obs - 1.0, -abs(skill) / se))
 
 
 def _known(value: float) -> float | None:
