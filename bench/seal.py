@@ -43,11 +43,12 @@ def publish(engine: Engine, folder: Path) -> tuple[list[Path], float]:
 
 
 def check(ledger: Path, roots: list[Path]) -> None:
-    """In a process of its own: seconds, rows, peak memory in MB."""
+    """In a process of its own: seconds, rows, seconds of processor, peak memory in MB."""
     report = audit(ledger, [Published.read(root) for root in roots])
     assert report.ok, report.wrong
     assert report.n_sealed == report.n_rows
-    print(report.seconds, report.n_rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    print(report.seconds, report.n_rows, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
 
 
 def main() -> None:
@@ -83,10 +84,11 @@ def main() -> None:
                 [sys.executable, "-m", "bench.seal", "--check", export.path, *roots],
                 capture_output=True, text=True, check=True,
             )  # fmt: skip
-            seconds, n_checked, peak = (float(one) for one in done.stdout.split())
+            seconds, n_checked, busy, peak = (float(one) for one in done.stdout.split())
             lines.append(
                 f"| verify the export of {what} against its published root, no database | {seconds:.1f} s "
-                f"({1e6 * seconds / n_checked:.0f} s per million), peak memory {peak:,.0f} MB |"
+                f"({1e6 * seconds / n_checked:.0f} s per million), {busy:.1f} s of processor time, "
+                f"peak memory {peak:,.0f} MB |"
             )
             print("\n".join(lines[-3:]))
             engine.dispose()

@@ -6,7 +6,9 @@ A chain that was forged as a whole, with hashes to fit, passes everything but th
 """
 
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from hashlib import sha256
@@ -24,7 +26,7 @@ from candlecast.records import GENESIS, Rows, hashes
 from candlecast.seals import Chain, Head, Seal, Tree
 
 DAY: Final = timedelta(days=1)
-HASH: Final = 32
+N_AHEAD: Final = 2
 
 
 class TwoSeals(CandlecastError):
@@ -163,9 +165,8 @@ def _followed(reader: Reader, days: Sequence[_Day], report: AuditReport) -> dict
     """Every chain of the file, followed; the leaves of every sealed day go into its tree on the way."""
     walks: dict[Chain, _Walk] = {}
     last: Chain | None = None
-    for rows, row_hashes in reader.batches():
+    for rows, row_hashes, computed in _hashed(reader):
         report.n_rows += rows.n
-        computed = hashes(rows)
         recorded_at = rows.columns["recorded_at"]
         for day in days:
             members = np.flatnonzero((recorded_at >= day.start) & (recorded_at < day.end))
@@ -197,6 +198,22 @@ def _followed(reader: Reader, days: Sequence[_Day], report: AuditReport) -> dict
                     day.surplus.setdefault(chain, int(seqs[beyond[0]]))
             last = chain
     return walks
+
+
+def _hashed(reader: Reader) -> Iterator[tuple[Rows, list[bytes], list[bytes]]]:
+    """Rows, the hashes that the file gives them, and those that they have; two threads compute ahead.
+
+    Hashing and copying large arrays leave the interpreter to the others, so rows of many steps use two cores.
+    """
+    ahead: deque[tuple[Rows, list[bytes], Future[list[bytes]]]] = deque()
+    with ThreadPoolExecutor(N_AHEAD) as pool:
+        for rows, row_hashes in reader.batches():
+            ahead.append((rows, row_hashes, pool.submit(hashes, rows)))
+            if len(ahead) > N_AHEAD:
+                rows, row_hashes, future = ahead.popleft()
+                yield rows, row_hashes, future.result()
+        for rows, row_hashes, future in ahead:
+            yield rows, row_hashes, future.result()
 
 
 def _names(day: _Day, chain: Chain) -> bool:

@@ -20,7 +20,7 @@ from candlecast.errors import CandlecastError
 from candlecast.records import ADDED, ELEMENT, FIELDS, MAY_BE_NULL, Kind, Lists, Rows, Texts
 
 ROWS_AT_ONCE: Final = 20_000
-CELLS_AT_ONCE: Final = 4_000_000  # values of arrays that are held at once: 2,000 rows of 120 steps
+CELLS_AT_ONCE: Final = 1_500_000  # values, those of arrays counted one by one: 800 rows of 120 steps
 _TYPES: Final[dict[Kind, Any]] = {
     "bytes": pa.binary(),
     "uuid": pa.string(),
@@ -122,7 +122,7 @@ class Reader:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = pq.ParquetFile(path, memory_map=True, pre_buffer=False)
+            self._file = pq.ParquetFile(path, pre_buffer=False)
         except (OSError, pa.ArrowException) as error:
             raise BadLedgerFile(path, _first_line(error)) from error
         missing = [name for name in SCHEMA.names if name not in self._file.schema_arrow.names]

@@ -180,9 +180,9 @@ def _shaped(rows: Rows) -> list[bytes]:
     """The fields of SHAPED of each row; rows whose arrays are equally long are written together."""
     lists = {name: rows.columns[name] for name in SHAPED if isinstance(rows.columns[name], Lists)}
     lengths = np.stack([np.diff(column.offsets) for column in lists.values()], axis=1)
-    shapes, which = np.unique(lengths, axis=0, return_inverse=True)
-    if len(shapes) == 1:
+    if (lengths == lengths[:1]).all():
         return _of_shape(rows, lists, None)
+    shapes, which = np.unique(lengths, axis=0, return_inverse=True)
     pieces: list[bytes] = [b""] * rows.n
     for number in range(len(shapes)):
         members = np.flatnonzero(which.reshape(-1) == number)
