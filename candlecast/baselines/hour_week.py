@@ -6,8 +6,8 @@ factors. A step ahead draws a residual, multiplied by the factor of the schedule
 
 Factors are means of |residual| over the overall mean, shrunk towards 1 by how much of their spread is noise
 (DerSimonian and Laird 1986, Meta-analysis in clinical trials: the moment estimate of a variance between groups).
-First those of the 24 hours, then, within an hour, those of the 7 days, of which a lookback of 392 bars holds two each.
-A market without a profile so gets factors near 1, and the random walk back.
+First those of the 24 hours, then those of the 7 days, then what is particular to one of the 168 hours of the week, of
+which a lookback of 392 bars holds two or three each. A market without a profile so gets the random walk back.
 """
 
 import hashlib
@@ -24,12 +24,12 @@ from candlecast.forecasts import CLOSE, LEVELS, ModelInfo, Series
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-MIN_BARS: Final = 128  # the shortest lookback that holds five days of a market round the clock, 25 weeks of daily bars
+MIN_BARS: Final = 128  # the shortest lookback that holds five days of a market round the clock
 PASSES: Final = 3  # the base volatility needs the factors and the factors need it; a third pass moves them little
 MOST: Final = 5.0  # a factor stays within 1/5 and 5
 
 _DEFINITION: Final = (
-    f"baseline-hourweek|rule 1|decay {DECAY}|min bars {MIN_BARS}|passes {PASSES}|most {MOST}"
+    f"baseline-hourweek|rule 1|decay {DECAY}|min bars {MIN_BARS}|passes {PASSES}|most {MOST}|levels of cells 24 7 168"
     f"|cells {CELLS_PER_SCALE}|reach {REACH}|levels {LEVELS}"
 )
 
@@ -103,12 +103,12 @@ def shrunk_factors(sizes: Floats, cells: Ints, n_cells: int) -> Floats:
     return factors
 
 
-# Levels of cells, the coarse first: hours of the day and of the week; days of the week.
-_N_CELLS: Final = {"1h": (24, 168), "1d": (7,)}
+# Levels of cells, the coarse first: hours of the day, days of the week, hours of the week; days of the week alone.
+_N_CELLS: Final = {"1h": (24, 7, 168), "1d": (7,)}
 
 
 def _cells(opened_at: NDArray[np.datetime64], interval: str) -> tuple[Ints, ...]:
     """For each level the cell of each bar, by the UTC hour and day in which it opens."""
     hours = opened_at.astype("datetime64[h]").astype(np.int64)
     days = (hours // 24 + 3) % 7  # 1970 began on a Thursday; Monday is 0
-    return (hours % 24, 24 * days + hours % 24) if interval == "1h" else (days,)
+    return (hours % 24, days, 24 * days + hours % 24) if interval == "1h" else (days,)

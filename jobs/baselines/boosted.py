@@ -2,14 +2,15 @@
 
 Every bar of the lookback is an origin, and every horizon of a few whose outcome the lookback still holds is a row:
 
-    target    move over h bars / (sigma sqrt(h)), sigma the volatility expected at the origin
-    features  log h; how fast volatility is against slow; the last three returns and the last day's move in sigmas;
-              the hour and weekday of the origin's bar
+    target    size of the move over h bars / (sigma sqrt(h)), sigma the volatility expected at the origin
+    features  log h; how fast volatility is against slow; the sizes of the last three returns and of the last day's move
+              in sigmas; the hour and weekday of the origin's bar
 
 all of it known at the origin. Each level is a LightGBM model of its own (Ke et al. 2017, LightGBM, NeurIPS 30) with the
-pinball loss; crossing levels are sorted (Chernozhukov, Fernandez-Val and Galichon 2010). Every row stands there twice,
-once with all signs turned, so what the trees learn of direction is momentum or reversal and never the drift of the
-lookback; a lower level is the turned upper level of the turned features.
+pinball loss; crossing levels are sorted (Chernozhukov, Fernandez-Val and Galichon 2010).
+
+Sizes and not moves: a lookback of a fortnight holds one drift, which trees find through any feature with a sign and
+take for the future. The law has both signs alike, as that of the random walk has, and the median is the last close.
 """
 
 import hashlib
@@ -36,12 +37,13 @@ SLOW: Final = 0.99
 N_LAST: Final = 3
 TREND: Final = 24
 
-N_TREES: Final = 30
+N_TREES: Final = 20
 PARAMETERS: Final[dict[str, Any]] = {
     "objective": "quantile",
     "learning_rate": 0.1,
     "num_leaves": 6,
-    "min_data_in_leaf": 200,  # outcomes overlap, so this many rows are worth a handful
+    "min_data_in_leaf": 1,
+    "min_sum_hessian_in_leaf": 80.0,  # the sum of a leaf's weights: what its overlapping outcomes are worth
     "max_bin": 63,
     "deterministic": True,
     "force_row_wise": True,
@@ -50,7 +52,7 @@ PARAMETERS: Final[dict[str, Any]] = {
     "verbosity": -1,
 }
 
-_UPPER: Final = [level for level in LEVELS if level >= 0.5]
+_UPPER: Final = [2.0 * level - 1.0 for level in LEVELS if level > 0.5]  # P(size <= quantile)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,13 +61,12 @@ class Origins:
 
     at : [N] index of the bar in the lookback
     scale : [N] volatility expected after it
-    even : [N, F] features without a sign; odd : [N, G] those that turn with the price
+    features : [N, F]
     """
 
     at: NDArray[np.intp]
     scale: Floats
-    even: Floats
-    odd: Floats
+    features: Floats
 
 
 class Boosted(OwnLookback):
@@ -95,12 +96,14 @@ class Boosted(OwnLookback):
         closes = np.ascontiguousarray(series.ohlcv[:, CLOSE])
         values = np.log(closes) if split.logarithmic else closes
         origins = known_at_origins(values, series.opened_at)
-        features, targets, learned = training_rows(values, origins, horizon)
-        scaled = _predicted(features, targets, origins, learned)
+        rows, targets, learned = training_rows(values, origins, horizon)
+        sizes = _predicted(rows, targets, _rows_of(learned, origins.features[-1:]))
         # Between learned horizons linear in log h, beyond the last one as wide as it in sigmas.
         steps = np.log(np.arange(1, horizon + 1))
-        quantiles = np.column_stack([np.interp(steps, np.log(learned), scaled[:, q]) for q in range(len(LEVELS))])
-        fan = origins.scale[-1] * np.sqrt(np.arange(1, horizon + 1))[:, None] * np.sort(quantiles, axis=1)
+        upper = np.column_stack([np.interp(steps, np.log(learned), column) for column in sizes.T])
+        upper *= origins.scale[-1] * np.sqrt(np.arange(1, horizon + 1))[:, None]
+        upper = np.maximum.accumulate(upper, axis=1)  # between equal levels the last bit may fall
+        fan = np.concatenate([-upper[:, ::-1], np.zeros((horizon, 1)), upper], axis=1)
         if n_paths == 0:
             return Moves(fan, None)
         walk = sum_quantiles(split.residuals, horizon)
@@ -112,15 +115,16 @@ def known_at_origins(values: Floats, opened_at: NDArray[np.datetime64]) -> Origi
     returns = np.diff(values)
     start = float(np.mean(returns[:BURN_IN] ** 2))
     if start == 0.0:
-        raise CannotSpeak("no_movement", f"the close did not move in its first {BURN_IN} bars, which set the scale")
+        raise CannotSpeak("no_movement", f"the close did not move in its first {BURN_IN} bars, which set its scale")
     slow, own, fast = (_volatility(returns, start, decay) for decay in (SLOW, DECAY, FAST))
     at = np.arange(BURN_IN, len(values))
     scale = own[at - BURN_IN]
     hours = opened_at[at].astype("datetime64[h]").astype(np.int64)
-    even = np.column_stack([np.log(fast / own), np.log(own / slow), hours % 24, (hours // 24 + 3) % 7])
-    last = [returns[at - 1 - k] for k in range(N_LAST)]
-    trend = (values[at] - values[at - TREND]) / np.sqrt(TREND)
-    return Origins(at, scale, even, np.column_stack([*last, trend]) / scale[:, None])
+    last = [returns[at - 1 - k] / scale for k in range(N_LAST)]
+    trend = (values[at] - values[at - TREND]) / (scale * np.sqrt(TREND))
+    loud = [np.log(fast / own), np.log(own / slow)]
+    when = [hours % 24, (hours // 24 + 3) % 7]
+    return Origins(at, scale, np.column_stack([*loud, *np.abs(last), np.abs(trend), *when]))
 
 
 def _volatility(returns: Floats, start: float, decay: float) -> Floats:
@@ -133,49 +137,39 @@ def _volatility(returns: Floats, start: float, decay: float) -> Floats:
 
 
 def training_rows(values: Floats, origins: Origins, horizon: int) -> tuple[Floats, Floats, list[int]]:
-    """Features [R, 1 + F + G] and targets [R], both ways up, and the horizons that have enough outcomes.
+    """Rows [R, 1 + F], their targets [R], and the horizons that have enough outcomes.
 
     Raises
     ------
     CannotSpeak : `too_few_bars`, not even one bar ahead has.
     """
-    features, targets, learned = [], [], []
+    rows, targets, learned = [], [], []
     for h in HORIZONS:
         n = len(origins.at) - h  # the others' outcomes lie after the lookback
         if h > horizon or n < MIN_ORIGINS:
             break
-        at, scale = origins.at[:n], origins.scale[:n]
-        features.append(_features(h, origins.even[:n], origins.odd[:n]))
-        targets.append((values[at + h] - values[at]) / (scale * np.sqrt(h)))
+        at = origins.at[:n]
+        rows.append(_rows_of([h], origins.features[:n]))
+        targets.append(np.abs(values[at + h] - values[at]) / (origins.scale[:n] * np.sqrt(h)))
         learned.append(h)
     if not learned:
         raise CannotSpeak("too_few_bars", f"{len(values)} bars hold fewer than {MIN_ORIGINS} outcomes to learn from")
-    rows, outcomes = np.concatenate(features), np.concatenate(targets)
-    return np.concatenate([rows, _turned(rows, origins)]), np.concatenate([outcomes, -outcomes]), learned
+    return np.concatenate(rows), np.concatenate(targets), learned
 
 
-def _features(h: int, even: Floats, odd: Floats) -> Floats:
-    return np.column_stack([np.full(len(even), np.log(h)), even, odd])
+def _rows_of(horizons: list[int], features: Floats) -> Floats:
+    """[horizons x N, 1 + F] each origin of `features` [N, F] with each horizon."""
+    return np.concatenate([np.column_stack([np.full(len(features), np.log(h)), features]) for h in horizons])
 
 
-def _turned(rows: Floats, origins: Origins) -> Floats:
-    """The same rows of a market that falls where this one rises."""
-    turned = rows.copy()
-    turned[:, -origins.odd.shape[1] :] *= -1.0
-    return turned
-
-
-def _predicted(features: Floats, targets: Floats, origins: Origins, learned: list[int]) -> Floats:
-    """[horizons, 11] scaled quantiles at the issue; not sorted."""
+def _predicted(rows: Floats, targets: Floats, now: Floats) -> Floats:
+    """[rows of `now`, levels above the median] quantiles of the size, rising along the levels."""
     import lightgbm  # a second, and only a run that gets here pays for it
 
-    data = lightgbm.Dataset(features, targets, params=PARAMETERS, free_raw_data=False)
-    now = np.concatenate([_features(h, origins.even[-1:], origins.odd[-1:]) for h in learned])
-    turned = _turned(now, origins)
-    found = np.empty((len(learned), len(LEVELS)))
-    for level in _UPPER:
-        trees = lightgbm.train({**PARAMETERS, "alpha": level}, data, num_boost_round=N_TREES)
-        q = LEVELS.index(level)
-        upper, lower = (np.asarray(trees.predict(rows, num_threads=1)) for rows in (now, turned))
-        found[:, q], found[:, len(LEVELS) - 1 - q] = (upper, -lower) if level > 0.5 else [(upper - lower) / 2.0] * 2
-    return found
+    # Outcomes over h bars from h neighbours overlap, together they are worth one.
+    data = lightgbm.Dataset(rows, targets, weight=np.exp(-rows[:, 0]), params=PARAMETERS, free_raw_data=False)
+    found = [
+        lightgbm.train({**PARAMETERS, "alpha": level}, data, num_boost_round=N_TREES).predict(now, num_threads=1)
+        for level in _UPPER
+    ]
+    return np.sort(np.maximum(np.column_stack([np.asarray(each) for each in found]), 0.0), axis=1)
