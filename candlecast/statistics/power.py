@@ -18,7 +18,7 @@ def days_needed(skill: float, se: float, n_days: float, power: float = POWER) ->
     if not (math.isfinite(skill) and math.isfinite(se)) or skill == 0.0 or n_days <= 0.0:
         return math.inf
     reach = float(special.ndtri(0.5 + CONFIDENCE / 2.0) + special.ndtri(power))
-    return n_days * (reach * se / abs(skill)) ** 2
+    return n_days * (reach * se / skill) ** 2
 
 
 def days_to_decision(skill: float, se: float, n_days: float, power: float = POWER) -> float:

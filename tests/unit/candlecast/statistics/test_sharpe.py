@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from candlecast.statistics.longrun import equal_weighted_cosines
 from candlecast.statistics.sharpe import (
     annual_factor,
     annual_sharpe,
@@ -62,6 +63,21 @@ def test_days_of_one_bar_have_the_error_of_the_bars() -> None:
     by_day, by_bar = sharpe_of_sums(np.ones(720), RETURNS, RETURNS**2, 8760), annual_sharpe(RETURNS, 8760)
 
     assert (by_day.se, by_day.dof) == pytest.approx((by_bar.se, by_bar.dof))
+
+
+def test_days_of_unequal_length_add_up_what_each_bar_tells_of_the_error() -> None:
+    """A bar tells (r - μ)/σ - SR ((r - μ)²/σ² - 1)/2; the ratio's error is that of the mean of these, by day."""
+    returns = RETURNS + 0.02  # a ratio of 1.6 a bar, so that the second part counts
+    starts = np.arange(0, 720, 24) + np.tile([0, 10, -6], 10) * (np.arange(30) > 0)
+    z = (returns - returns.mean()) / returns.std()
+    told = z - returns.mean() / returns.std() / 2 * (z**2 - 1)
+    per_day = np.add.reduceat(told, starts)
+
+    estimate = sharpe_of_sums(
+        np.diff(np.r_[starts, 720]), np.add.reduceat(returns, starts), np.add.reduceat(returns**2, starts), 1.0
+    )
+
+    assert estimate.se == pytest.approx(equal_weighted_cosines(per_day).se * 30 / 720)
 
 
 def test_costs_take_what_was_traded() -> None:
