@@ -58,9 +58,10 @@ def _rivals(rivals: Mapping[str, Mapping[str, int]]) -> str:
 
 def score_line(job: str, report: "ScoreReport") -> str:
     """What a scoring run did."""
+    reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(report.voids.items()))
     return (
-        f"{job}: {report.n_scored} steps scored, {report.n_pending} still open, {report.n_voided} void "
-        f"in {report.seconds:.1f} s."
+        f"{job}: {report.n_scored} steps scored, {report.n_pending} still open, {report.n_voided} void"
+        f"{f' ({reasons})' if reasons else ''} in {report.seconds:.1f} s."
     )
 
 

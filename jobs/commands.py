@@ -4,7 +4,7 @@ import logging
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,6 +13,9 @@ from candlecast.cli import Json, finish
 from candlecast.clock import INTERVALS, Interval, next_slot, utc_now
 from candlecast.errors import CandlecastError
 from candlecast.settings import JobSettings
+
+if TYPE_CHECKING:  # a command that needs no database does not pay for the import
+    from sqlalchemy import Engine
 
 Moment = Annotated[str | None, typer.Option(help="A moment in UTC, as 2025-06-01 or 2025-06-01T12:55Z.")]
 Symbols = Annotated[str | None, typer.Option(help="Only these, separated by commas.")]
@@ -123,6 +126,9 @@ def predict(
 def score(
     interval: IntervalName = "1h",
     as_of: Moment = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; make every stored score anew and compare.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Score every step that the market has answered, and refresh the view."""
@@ -131,6 +137,9 @@ def score(
     from jobs.score import run_score
 
     settings = _settings()
+    if check:
+        _check_scores(writer_engine(settings), _interval(interval), as_json)
+        return
     job = f"score-signals-{_interval(interval)}"
     report = run_score(
         writer_engine(settings),
@@ -140,6 +149,15 @@ def score(
         deadline_s=settings.deadline_s,
     )
     finish(score_line(job, report), as_json, **report.facts())
+
+
+def _check_scores(engine: "Engine", interval: Interval, as_json: bool) -> None:
+    from jobs.score_check import check, check_line
+
+    report = check(engine, interval)
+    finish(check_line(interval, report), as_json, holds=report.holds, **report.facts())
+    if not report.holds:
+        raise typer.Exit(1)
 
 
 def replay(

@@ -56,7 +56,8 @@ def fair_crps_of_sorted(ranked: Floats, outcome: Floats) -> Floats:
     weights = (2.0 * np.arange(m) - (m - 1)) / (m * (m - 1))
     miss: Floats = np.abs(ranked - outcome[:, None]).mean(axis=1)
     # Differences to the middle path: large common levels would cost digits in the weighted sum.
-    spread: Floats = (ranked - ranked[:, m // 2, None]) @ weights
+    # Summed along each row by itself: a matrix product's last digits would depend on the pairs beside.
+    spread: Floats = np.einsum("nm,m->n", ranked - ranked[:, m // 2, None], weights)
     return miss - spread
 
 
@@ -67,33 +68,33 @@ def brier_loss(probability: Floats, happened: NDArray[np.bool_]) -> Floats:
 
 
 def fair_energy_score(paths: Floats, outcome: Floats) -> Floats:
-    """[N] energy score of vectors: `paths` [P, M, N] against `outcome` [P, N], M of 2 or more; unbiased for any M.
+    """[N] energy score of vectors: `paths` [P, N, M] against `outcome` [P, N], M of 2 or more; unbiased for any M.
 
     mean |x_i - y| - sum over pairs |x_i - x_j| / (M (M - 1)) with Euclidean lengths over P: the CRPS where P is 1.
     The fair estimator of scoringrules' `es_ensemble`, in the memory of one path more and a fiftieth of its time.
     """
-    m = paths.shape[1]
-    miss: Floats = np.sqrt(((paths - outcome[:, None]) ** 2).sum(axis=0)).mean(axis=0)
-    spread = np.zeros(paths.shape[2])
+    m = paths.shape[2]
+    miss: Floats = np.sqrt(((paths - outcome[:, :, None]) ** 2).sum(axis=0)).mean(axis=1)
+    spread = np.zeros(paths.shape[1])
     for shift in range(1, m):
-        spread += np.sqrt(((paths[:, shift:] - paths[:, :-shift]) ** 2).sum(axis=0)).sum(axis=0)
+        spread += np.sqrt(((paths[:, :, shift:] - paths[:, :, :-shift]) ** 2).sum(axis=0)).sum(axis=1)
     score: Floats = miss - spread / (m * (m - 1))
     return score
 
 
 def fair_variogram_score(paths: Floats, outcome: Floats, power: float = 0.5) -> Floats:
-    """[N] variogram score of vectors: `paths` [P, M, N] against `outcome` [P, N], M of 2 or more; unbiased for any M.
+    """[N] variogram score of vectors: `paths` [P, N, M] against `outcome` [P, N], M of 2 or more; unbiased for any M.
 
     Over all ordered pairs of steps (a, b): (mean of |x_a - x_b|^p - |y_a - y_b|^p)^2, less the variance that the mean
     over M paths has by itself, s^2 / M. It feels how the steps hang together, which the energy score hardly does. The
     fair estimator of scoringrules' `vs_ensemble`, with all weights 1; a single step has none, 0.
     """
-    m = paths.shape[1]
-    total = np.zeros(paths.shape[2])
+    m = paths.shape[2]
+    total = np.zeros(paths.shape[1])
     for a in range(len(paths)):
         for b in range(a):
             apart = np.abs(paths[a] - paths[b]) ** power
-            mean = apart.mean(axis=0)
-            noise = ((apart - mean) ** 2).sum(axis=0) / (m * (m - 1))
+            mean = apart.mean(axis=1)
+            noise = ((apart - mean[:, None]) ** 2).sum(axis=1) / (m * (m - 1))
             total += 2.0 * ((mean - np.abs(outcome[a] - outcome[b]) ** power) ** 2 - noise)
     return total

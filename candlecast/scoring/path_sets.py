@@ -64,7 +64,7 @@ def score_path_sets(sets: PathSets) -> PathScores:
     for paths in (sets.paths, sets.calibrated_paths):
         positive &= paths.reshape(n, -1).min(axis=1) > 0.0
     measure = unit(sets.last_close, sets.scale, positive, sets.outcome.min(axis=1))
-    outcome = _scaled(measure, sets.outcome[:, :, None], sets.steps)[:, 0]
+    outcome = _scaled(measure, sets.outcome[:, :, None], sets.steps)[:, :, 0]
     raw = _scaled(measure, sets.paths, sets.steps)
     same = np.array_equal(sets.paths, sets.calibrated_paths)
     served = raw if same else _scaled(measure, sets.calibrated_paths, sets.steps)
@@ -78,6 +78,6 @@ def score_path_sets(sets: PathSets) -> PathScores:
 
 
 def _scaled(measure: Unit, prices: NDArray[np.floating], steps: NDArray[np.int64]) -> Floats:
-    """[P, M, N] the returns of `prices` [N, P, M] in sigmas times the root of the step."""
+    """[P, N, M] the returns of `prices` [N, P, M] in sigmas times the root of the step."""
     scaled = measure.returns(prices.astype(np.float64)) / (measure.sigma[:, None, None] * np.sqrt(steps)[:, None])
-    return np.ascontiguousarray(scaled.transpose(1, 2, 0))
+    return np.ascontiguousarray(scaled.transpose(1, 0, 2))

@@ -72,7 +72,13 @@ class CheckReport:
         """Whether everything that is stored came out again, and nothing is missing."""
         return self.n_different == self.n_unknown == self.n_lost == 0
 
+    def facts(self) -> dict[str, Any]:
+        """The counts and the names, as JSON can hold them."""
+        counts = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "differences"}
+        return counts | {"differences": [str(one) for one in self.differences]}
+
     def add(self, difference: Difference | None, *, identical: bool, without_paths: bool) -> None:
+        """Count one stored row."""
         self.n_checked += 1
         self.n_identical += difference is None and identical
         self.n_agree += difference is None

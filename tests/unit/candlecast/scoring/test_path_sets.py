@@ -31,7 +31,7 @@ def sets(paths: np.ndarray, outcome: np.ndarray, **changed: object) -> PathSets:
 
 def test_the_energy_score_of_two_paths_by_hand() -> None:
     # Paths (3, 4) and (6, 8) are 5 and 10 from the outcome and 5 from each other: (5 + 10) / 2 - 5 / 2.
-    paths = np.array([[3.0, 6.0], [4.0, 8.0]])[:, :, None]
+    paths = np.array([[[3.0, 6.0]], [[4.0, 8.0]]])
 
     assert fair_energy_score(paths, np.zeros((2, 1))).tolist() == [5.0]
 
@@ -39,7 +39,7 @@ def test_the_energy_score_of_two_paths_by_hand() -> None:
 def test_the_variogram_score_of_two_paths_by_hand() -> None:
     # Roots of what lies between the steps: 1 and 2 for the paths, 3 for the outcome. Mean 1.5, variance 0.5 over two
     # paths; so (1.5 - 3)^2 - 0.5 / 2, for each of the two orders of the steps.
-    paths = np.array([[0.0, 0.0], [1.0, 4.0]])[:, :, None]
+    paths = np.array([[[0.0, 0.0]], [[1.0, 4.0]]])
 
     assert fair_variogram_score(paths, np.array([[0.0], [9.0]])).tolist() == [4.0]
 
@@ -48,7 +48,7 @@ def test_the_variogram_score_of_two_paths_by_hand() -> None:
 @given(vectors(st.integers(1, 4)))
 def test_both_equal_the_fair_estimators_of_scoringrules(drawn: np.ndarray) -> None:
     paths, outcome = drawn[:, 1:], drawn[:, 0]
-    ours = paths.transpose(2, 1, 0), outcome.T
+    ours = paths.transpose(2, 0, 1), outcome.T
 
     assert fair_energy_score(*ours) == pytest.approx(
         scoringrules.es_ensemble(outcome, paths, estimator="fair"), rel=1e-12, abs=1e-12
@@ -63,7 +63,7 @@ def test_both_equal_the_fair_estimators_of_scoringrules(drawn: np.ndarray) -> No
 def test_in_one_dimension_the_energy_score_is_the_crps(drawn: np.ndarray) -> None:
     paths, outcome = drawn[:, 1:, 0], drawn[:, 0, 0]
 
-    energy = fair_energy_score(paths.T[None], outcome[None])
+    energy = fair_energy_score(paths[None], outcome[None])
 
     assert energy == pytest.approx(fair_crps(paths, outcome), rel=1e-12, abs=1e-12)
 
@@ -72,7 +72,7 @@ def test_in_one_dimension_the_energy_score_is_the_crps(drawn: np.ndarray) -> Non
 def test_neither_depends_on_the_number_of_paths_on_average(score: object) -> None:
     rng = np.random.default_rng(1)
     means = [
-        score(rng.normal(size=(3, m, 40_000)), rng.normal(size=(3, 40_000))).mean()  # type: ignore[operator]
+        score(rng.normal(size=(3, 40_000, m)), rng.normal(size=(3, 40_000))).mean()  # type: ignore[operator]
         for m in (3, 40)
     ]
 
@@ -82,9 +82,9 @@ def test_neither_depends_on_the_number_of_paths_on_average(score: object) -> Non
 def test_the_variogram_score_prefers_the_right_dependence_where_each_step_alone_is_right() -> None:
     # The market is a random walk; both forecasts have its law at every step, one of them without its memory.
     rng = np.random.default_rng(2)
-    walk = np.cumsum(rng.normal(size=(3, 31, 20_000)), axis=0)
-    outcome, paths = walk[:, 0], walk[:, 1:]
-    forgetful = np.stack([rng.permuted(step, axis=0) for step in paths])
+    walk = np.cumsum(rng.normal(size=(3, 20_000, 31)), axis=0)
+    outcome, paths = walk[:, :, 0], walk[:, :, 1:]
+    forgetful = np.stack([rng.permuted(step, axis=1) for step in paths])
 
     right, wrong = fair_variogram_score(paths, outcome), fair_variogram_score(forgetful, outcome)
 
@@ -123,8 +123,8 @@ def test_the_score_of_a_set_does_not_depend_on_its_neighbours() -> None:
     together = score_path_sets(sets(paths, outcome))
     alone = [score_path_sets(sets(paths[i : i + 1], outcome[i : i + 1])) for i in range(5)]
 
-    assert together.energy == pytest.approx([one.energy[0] for one in alone], rel=1e-12)
-    assert together.variogram == pytest.approx([one.variogram[0] for one in alone], rel=1e-12)
+    assert together.energy.tolist() == [one.energy[0] for one in alone]
+    assert together.variogram.tolist() == [one.variogram[0] for one in alone]
 
 
 def test_below_zero_a_set_is_scored_in_money() -> None:
