@@ -8,7 +8,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from candlecast.audit import AuditReport, Published, audit
 from candlecast.calibration import Correction
@@ -56,6 +56,7 @@ def row(model_name: str, number: int) -> PredictionRow:
         last_close=-0.0 if number == 2 else 100.0 + 1e-14 * number,
         p10=fan_of.p10,
         event_context={"note": "naïve → ½ 🕯", "z": -1.5e-7, "deep": {"a": [1, None, True]}, "n": number},
+        run_id=2**40 + number if number == 3 else None,
         feed="okx, naïve" if number in (4, 6, 8) else None,
         calibration=widened(1 + number / 3).to_json() if number in (5, 6, 9) else None,
     )
@@ -65,7 +66,6 @@ def fill(engine_as: Callable[[Role], Engine]) -> None:
     """Write the rows of three days through the writer's own door."""
     with engine_as("writer").begin() as conn:
         add_instruments(conn, "BTCUSDT", "SPY")
-        conn.execute(text("INSERT INTO candlecast.job_runs (job, slot, status, owner) VALUES ('x', now(), 'ok', 'me')"))
     for number, day in enumerate(DAYS):
         with engine_as("owner").begin() as owner:
             set_clock(owner, f"{day} 10:00:00.000007Z")

@@ -6,6 +6,7 @@ and moves heads as he likes.
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -16,6 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
@@ -27,6 +30,7 @@ from candlecast.store.export import export_ledger
 from candlecast.store.ledger import verify
 from candlecast.store.predictions import insert_predictions
 
+from .forecast_rows import forecast_row
 from .sealed_ledger import DAYS, ENDS, N_ROWS, OTHER, OURS, SealedLedger, audited, row, sealed_ledger, set_clock
 from .test_ledger import FLIPS, IN_THE_WAY
 
@@ -588,6 +592,55 @@ def test_the_export_says_what_the_table_says(exported: Path, reader: Connection)
     assert np.signbit(rows[4]["last_close"])
     assert rows[4]["last_close"] == 0.0
     assert {one["recorded_at"].microsecond for one in rows} == {8, 9, *range(10, 17)}
+
+
+NUMBERS = st.floats(-1e300, 1e300)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+JSON = st.recursive(
+    st.none() | st.booleans() | NUMBERS | st.integers() | TEXTS,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner),
+    max_leaves=6,
+)
+
+
+@given(
+    st.dictionaries(TEXTS, JSON, max_size=4),
+    TEXTS,
+    TEXTS.filter(bool) | st.none(),
+    st.lists(NUMBERS, min_size=11, max_size=11),
+    NUMBERS,
+    st.floats(5e-324, 1e300),
+    st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1)),
+)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+def test_any_text_number_and_instant_comes_out_as_it_was_hashed(
+    writer: Connection,
+    tmp_path: Path,
+    context: dict[str, object],
+    version: str,
+    feed: str | None,
+    fan: list[float],
+    last_close: float,
+    scale: float,
+    begun: datetime,
+) -> None:
+    values = np.sort(np.array(fan))
+    begun = begun.replace(tzinfo=UTC)
+    made = forecast_row(
+        horizon=1, model_name="law", model_version=version, event_context=context, feed=feed, last_close=last_close,
+        scale=scale, fan=values[None], p10=values[1:2], p50=values[5:6], p90=values[9:10], lookback_start=begun,
+    )  # fmt: skip
+    made = replace(made, lookback_end=begun + timedelta(microseconds=1), issued_at=begun + timedelta(hours=1))
+    made = replace(made, target_at=[begun + timedelta(hours=2, microseconds=7)])
+    with writer.begin_nested() as attempt:
+        assert insert_predictions(writer, [made], scored_steps=(1,), fence=None) == 1
+        export_ledger(writer, tmp_path / "law.parquet", model_name="law")
+        attempt.rollback()
+
+    report = audit(tmp_path / "law.parquet")
+
+    assert report.wrong == []
+    assert report.n_rows == 1
 
 
 def test_no_number_in_the_record_is_not_a_number(writer: Connection) -> None:
