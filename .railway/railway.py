@@ -21,6 +21,7 @@ SCHEDULES = {
     "score-signals-1d": "30 6 * * *",
     "kronos-rolling-finetune": "0 6 1 * *",
     "seal-ledger": "15 0 * * *",
+    "report-weekly": "0 7 * * 1",
 }
 
 JOB_SECRETS = ("DATABASE_URL", "INFERENCE_URL", "INFERENCE_TOKEN", "CF_ACCESS_CLIENT_ID", "CF_ACCESS_CLIENT_SECRET")

@@ -74,6 +74,17 @@ def seal(name: str, settings: JobSettings) -> int:
     return EXIT_OK
 
 
+def report(name: str, settings: JobSettings) -> int:
+    """The weekly report, as of the slot; its folder lies in CANDLECAST_HOME/reports, to be published."""
+    from jobs.access import writer_engine
+    from jobs.closing import report_line
+    from jobs.report.build import run_report
+
+    engine = writer_engine(settings)
+    print(report_line(name, run_report(engine, name, settings.home / "reports", deadline_s=settings.deadline_s)))
+    return EXIT_OK
+
+
 JOBS: dict[str, Callable[[str, JobSettings], int]] = {
     "ingest-1h": lambda name, settings: ingest(name, settings, "1h"),
     "ingest-1d": lambda name, settings: ingest(name, settings, "1d"),
@@ -85,6 +96,7 @@ JOBS: dict[str, Callable[[str, JobSettings], int]] = {
     "score-signals-1d": lambda name, settings: score(name, settings, "1d"),
     "kronos-rolling-finetune": finetune,
     "seal-ledger": seal,
+    "report-weekly": report,
 }
 
 

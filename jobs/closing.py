@@ -8,6 +8,7 @@ if TYPE_CHECKING:  # a job does not pay for the imports of the others
     from jobs.ingest import IngestReport
     from jobs.predict import Report
     from jobs.replay import ReplayReport
+    from jobs.report.build import Written
     from jobs.score import ScoreReport
 
 
@@ -68,3 +69,11 @@ def score_line(job: str, report: "ScoreReport") -> str:
 def ingest_line(job: str, report: "IngestReport") -> str:
     """What an import did."""
     return f"{job}: {report}"
+
+
+def report_line(name: str, written: "Written") -> str:
+    """What a report is about, and where it lies."""
+    line = f"{name}: {written.n_cells} cells of {written.n_forecast_models} models in {written.folder}/report.md."
+    if written.alarms:
+        line += f" LEAK ALARM in {written.alarms} of them: a band is better than is honest."
+    return line

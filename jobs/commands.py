@@ -2,6 +2,7 @@
 
 import logging
 import os
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,6 +37,7 @@ def register(app: typer.Typer) -> None:
     ingest.command("exchange")(ingest_venue)
     for name, command in (
         ("demo", demo), ("predict", predict), ("score", score), ("replay", replay), ("schedule", schedule),
+        ("report", report),
     ):  # fmt: skip
         app.command(name)(command)
 
@@ -158,6 +160,22 @@ def _check_scores(engine: "Engine", interval: Interval, as_json: bool) -> None:
     finish(check_line(interval, report), as_json, holds=report.holds, **report.facts())
     if not report.holds:
         raise typer.Exit(1)
+
+
+def report(
+    as_of: Moment = None,
+    out: Annotated[Path | None, typer.Option(help="A folder; default CANDLECAST_HOME/reports.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write the report of a moment: JSON, text and pictures of every number that the record gives, with its error."""
+    from jobs.access import writer_engine
+    from jobs.closing import report_line
+    from jobs.report.build import write_report
+
+    settings = _settings()
+    folder = out or settings.home / "reports"
+    written = write_report(writer_engine(settings), folder, _moment("--as-of", as_of) or utc_now())
+    finish(report_line("report", written), as_json, **asdict(written))
 
 
 def replay(

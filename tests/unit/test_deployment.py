@@ -25,7 +25,7 @@ REQUIRED = {
 }
 
 
-OWN = {"seal-ledger"}
+OWN = {"seal-ledger", "report-weekly"}
 
 
 def test_the_seven_required_schedules_are_there_and_only_ingest_and_our_own_are_added() -> None:

@@ -1,0 +1,159 @@
+"""A cell of the report: how a model did on an interval, class and step of one record, each number with its error.
+
+Everything comes from sums over days (candlecast.store.reports), which clusters by time: instruments that are judged on
+one day count as that day.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from candlecast.calibration import leak_alarm
+from candlecast.statistics.comparison import skill_of_sums
+from candlecast.statistics.coverage import coverage_of_sums
+from candlecast.statistics.direction import hit_rate_of_sums, hits_above_naive, pesaran_timmermann_of_sums
+from candlecast.statistics.estimate import Estimate
+from candlecast.statistics.overlap import span_days
+from candlecast.statistics.uniformity import uniformity_of_counts
+from candlecast.store.reports import CELL
+
+ALL: Final = "all"
+BASELINE: Final = "baseline-rw"
+N_BINS: Final = 20
+
+# Bars in a week of the venue that has the fewest.
+BARS_PER_WEEK: Final[dict[str, dict[str, float]]] = {
+    "1h": {"crypto": 168.0, "forex_commodity": 115.0, "equity": 35.0, ALL: 35.0},
+    "1d": {"crypto": 7.0, "forex_commodity": 5.0, "equity": 5.0, ALL: 5.0},
+}
+
+
+def told(estimate: Estimate) -> dict[str, float | None]:
+    """An estimate as JSON: what is not known is null."""
+    return {name: known(value) for name, value in asdict(estimate).items()}
+
+
+def known(value: float | None) -> float | None:
+    """The number, or None where there is none."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def groups(frame: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """The rows of each value of `names`, in their order; steps are plain integers."""
+    for key, group in frame.groupby(list(names), sort=True):
+        yield tuple(one.item() if isinstance(one, np.generic) else one for one in key), group
+
+
+def with_all_classes(days: pd.DataFrame) -> pd.DataFrame:
+    """`days` and, under the class `all`, their sums over the classes."""
+    keys = [*CELL, "day"]
+    pooled = days.assign(asset_class=ALL).groupby(keys, sort=False, as_index=False).sum()
+    return pd.concat([days, pooled]).sort_values("day", kind="stable")
+
+
+def cells_of(days: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """The numbers of every cell, from `with_all_classes` of the days judged beside the baseline."""
+    for key, group in groups(days, CELL):
+        yield dict(zip(CELL, key, strict=True)) | _numbers(key[0], key[3], key[4], group)
+
+
+def overlap_of(interval: str, asset_class: str, step: int) -> float:
+    """Calendar days over which the outcomes of a cell overlap."""
+    return span_days(step, BARS_PER_WEEK[interval][asset_class])
+
+
+def _numbers(interval: str, asset_class: str, step: int, group: pd.DataFrame) -> dict[str, Any]:
+    overlap = overlap_of(interval, asset_class, step)
+
+    def column(name: str) -> NDArray[np.float64]:
+        return group[name].to_numpy(dtype=np.float64)
+
+    n, moves = column("n"), column("n_moves")
+    total = float(n.sum())
+    common, common_crps = float(group["n_common"].sum()), float(group["n_common_crps"].sum())
+    served = coverage_of_sums(column("n_inside"), column("n_below"), column("n_above"), n, overlap)
+    raw = coverage_of_sums(column("n_raw_inside"), column("n_raw_below"), column("n_raw_above"), n, overlap)
+    hits, ups, signals_up = column("n_hits"), column("n_ups"), column("n_signals_up")
+    n_brier = float(group["n_brier"].sum())
+    return {
+        "n": int(total),
+        "n_days": len(group),
+        "first_day": str(np.datetime64(group["day"].iloc[0], "D")),
+        "last_day": str(np.datetime64(group["day"].iloc[-1], "D")),
+        "coverage": {name: told(value) for name, value in _parts(served)},
+        "raw_coverage": {name: told(value) for name, value in _parts(raw)},
+        "width": float(group["width"].sum()) / total,
+        "interval_score": float(group["interval_score"].sum()) / total,
+        "raw_interval_score": float(group["raw_interval_score"].sum()) / total,
+        "interval_skill": told(skill_of_sums(column("common_interval_score"), column("base_interval_score"), overlap)),
+        "interval_gain": told(skill_of_sums(column("interval_score"), column("raw_interval_score"), overlap)),
+        "pinball_skill": told(skill_of_sums(column("common_pinball"), column("base_pinball"), overlap)),
+        "crps_skill": told(skill_of_sums(column("common_crps"), column("base_crps"), overlap)),
+        "calibrated_crps_skill": told(skill_of_sums(column("common_calibrated_crps"), column("base_crps"), overlap)),
+        "n_common": int(common),
+        "n_common_crps": int(common_crps),
+        "brier": float(group["brier"].sum()) / n_brier if n_brier else None,
+        "hit_rate": told(hit_rate_of_sums(moves, hits, overlap)),
+        "hits_above_naive": told(hits_above_naive(moves, hits, ups, overlap)),
+        "pesaran_timmermann": told(pesaran_timmermann_of_sums(moves, hits, signals_up, ups, overlap)),
+    }
+
+
+def _parts(coverage: Any) -> Iterator[tuple[str, Estimate]]:
+    return ((name, getattr(coverage, name)) for name in ("inside", "below", "above"))
+
+
+def pit_cells(pits: pd.DataFrame) -> list[dict[str, Any]]:
+    """The PIT histogram of each (interval, record, model, step), served and raw, with bands and tests."""
+    cells = []
+    keys = ["interval", "record", "model_name", "step"]
+    for key, group in groups(pits, keys):
+        overlap = overlap_of(key[0], ALL, key[3])
+        cell: dict[str, Any] = dict(zip(keys, key, strict=True))
+        for name, column in (("served", "n"), ("raw", "n_raw")):
+            counts = group.pivot_table(index="day", columns="bin", values=column, aggfunc="sum", fill_value=0)
+            counts = counts.reindex(columns=range(N_BINS), fill_value=0)
+            even = uniformity_of_counts(counts.to_numpy(dtype=np.int64), overlap)
+            cell[name] = {
+                "n": even.n,
+                "shares": [round(float(share), 6) for share in even.shares],
+                "low": [known(float(value)) for value in even.low],
+                "high": [known(float(value)) for value in even.high],
+                "ks": even.ks,
+                "ks_p": even.ks_p,
+                "cvm": even.cvm,
+                "cvm_p": even.cvm_p,
+            }
+        cells.append(cell)
+    return cells
+
+
+def alarms(by_baseline: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    """Cells whose served band is better than the best baseline's by more than is honest.
+
+    by_baseline : `with_all_classes` of the days beside each baseline. The best is the one whose interval score on the
+        rows in common with the model is the lowest.
+    """
+    best: dict[tuple[Any, ...], tuple[float, float, float, str]] = {}
+    for baseline, days in by_baseline.items():
+        for key, group in groups(days[~days["model_name"].str.startswith("baseline-")], CELL):
+            n = float(group["n_common"].sum())
+            if not n:
+                continue
+            mine, theirs = (
+                group[name].to_numpy(np.float64) for name in ("common_interval_score", "base_interval_score")
+            )
+            skill = skill_of_sums(mine, theirs, overlap_of(key[0], key[3], key[4]))
+            found = (float(theirs.sum()) / n, float(mine.sum()) / n, skill.se, baseline)
+            if key not in best or found[0] < best[key][0]:
+                best[key] = found
+    return [
+        dict(zip(CELL, key, strict=True)) | {"interval_score": mine, "best_baseline": name, "baseline_score": theirs}
+        for key, (theirs, mine, se, name) in best.items()
+        if leak_alarm(mine, theirs, se)
+    ]
