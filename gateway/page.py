@@ -93,13 +93,16 @@ def _notices(shown: Sequence[Listed], moment: Moment, now: datetime) -> str:
 
 
 def _comparison(shown: Sequence[Listed], verdicts: Sequence[Verdict] | None) -> str:
-    """How the models on this page compare with the baseline: a sentence per model, interval and record."""
+    """How the models on this page compare with the baseline: a sentence per model, interval and record.
+
+    The other baselines stand in the JSON: a reader of the page asks about models.
+    """
     models = {
         (model_name, outline.interval)
         for item in shown
         for outline in item.outlines
         for model_name in outline.models
-        if model_name != BASELINE
+        if not model_name.startswith("baseline-")
     }
     if not models:
         return ""

@@ -74,5 +74,6 @@ ORDER BY
     newest.issued_at DESC,
     (coalesce(model.state, '') = 'champion') DESC,
     (newest.model_name LIKE 'baseline-%'),
+    (newest.model_name <> 'baseline-rw'),
     newest.recorded_at DESC,
     newest.model_name;

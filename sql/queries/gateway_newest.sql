@@ -6,7 +6,8 @@
 -- Index       unique (symbol, interval, model_name, issued_at): one probe per row, however long the history
 --
 -- Default: the newest issue time wins, whoever made it, so a model that stopped never hides a newer forecast. Among
--- models with that issue time the champion of the registry comes first, and a baseline only where no model spoke.
+-- models with that issue time the champion of the registry comes first, and a baseline only where no model spoke, the
+-- random walk before its rivals.
 --
 -- The probe asks for the last row not behind (symbol, interval, model_name, infinity), and the outer condition drops
 -- it when it belongs to a neighbour. Three plain equalities would let the planner walk an index by issue time
@@ -61,6 +62,7 @@ ORDER BY
     newest.issued_at DESC,
     (coalesce(model.state, '') = 'champion') DESC,
     (newest.model_name LIKE 'baseline-%'),
+    (newest.model_name <> 'baseline-rw'),
     newest.recorded_at DESC,
     newest.model_name
 LIMIT :max_rows;

@@ -60,6 +60,20 @@ async def test_at_one_issue_time_the_champion_leads_then_any_model_then_the_base
         assert (await client.get(BTC)).json()["model_name"] == "chronos-2"
 
 
+async def test_where_no_model_spoke_the_random_walk_leads_its_rivals(market: Any, running: Any) -> None:
+    for model_name in ("baseline-garch", "baseline-rw", "baseline-snaive"):  # the rivals are recorded last
+        market.issue(model_name=model_name)
+
+    async with running() as (client, _):
+        assert (await client.get(BTC)).json()["model_name"] == "baseline-rw"
+        listed = (await client.get("/showcase/instruments")).json()["instruments"]
+        page = (await client.get("/")).text
+
+    (hourly,) = next(item for item in listed if item["symbol"] == "BTCUSDT")["forecasts"]
+    assert hourly["models"] == ["baseline-rw", "baseline-snaive", "baseline-garch"]  # the newest row first
+    assert "baseline-garch" not in page
+
+
 async def test_synthetic_replayed_and_late_forecasts_say_so_in_plain_words(market: Any, running: Any) -> None:
     long_ago = datetime(2024, 1, 1, tzinfo=UTC)
     market.issue("BTCUSDT", synthetic=True)

@@ -1,13 +1,14 @@
 """One promise for every way to a forecast: the same series give the same numbers, in any order and any chunks.
 
 Bit for bit, on a CPU: in this process, over HTTP from a server in a process of its own, on the actors of a local Ray;
-with the baseline, and with Kronos where its golden weights are.
+with the baseline, and with Kronos where its golden weights are. The baseline's rivals run in the jobs alone.
 """
 
 import contextlib
 import importlib.util
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ import pytest
 
 from candlecast.baselines import RandomWalk
 from candlecast.forecasts import Forecast, Forecaster, Refusal, Result, Series
+from candlecast.settings import BASELINES
+from jobs.baselines import PREFIX, YARDSTICK, baseline
 from jobs.forecasters import HttpForecaster, InferenceUnavailable, InProcess, RayForecaster
 from jobs.servers import started
 from tests.forecaster_factories import KRONOS, KRONOS_NAME, TINY, Sickly, broken, kronos
@@ -23,12 +26,22 @@ HORIZON, N_PATHS, BASE_SEED = 4, 12, 7
 RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="ray is not installed (candlecast[ray])")
 HAS_KRONOS = TINY.is_dir()
 
-FACTORIES: dict[str, Callable[[], Forecaster]] = {"baseline-rw": RandomWalk, KRONOS_NAME: kronos}
-MODELS = [
-    "baseline-rw",
-    pytest.param(KRONOS_NAME, marks=pytest.mark.skipif(not HAS_KRONOS, reason="no golden weights of ../shared here")),
+RIVALS = tuple(f"{PREFIX}{name}" for name in BASELINES if name != YARDSTICK)
+FACTORIES: dict[str, Callable[[], Forecaster]] = {
+    "baseline-rw": RandomWalk,
+    KRONOS_NAME: kronos,
+    **{name: partial(baseline, name.removeprefix(PREFIX)) for name in RIVALS},
+}
+WAYS = {"direct": (), "in_process": (), "http": (), "ray": (RAY, pytest.mark.slow)}
+NEEDS = {KRONOS_NAME: (pytest.mark.skipif(not HAS_KRONOS, reason="no golden weights of ../shared here"),)}
+CASES = [
+    *(
+        pytest.param(model, way, marks=(*NEEDS.get(model, ()), *marks))
+        for model in ("baseline-rw", KRONOS_NAME)
+        for way, marks in WAYS.items()
+    ),
+    *((model, way) for model in RIVALS for way in ("direct", "in_process")),
 ]
-WAYS = ["direct", "in_process", "http", pytest.param("ray", marks=[RAY, pytest.mark.slow])]
 
 pytestmark = pytest.mark.xdist_group("forecasters")  # one server and one Ray for all
 
@@ -42,7 +55,7 @@ def series_of(symbol: str, n_bars: int) -> Series:
 
 
 def some(model: str) -> list[Series]:
-    lengths = range(64, 84, 2) if model == "baseline-rw" else range(30, 44, 2)
+    lengths = {"baseline-rw": range(64, 84, 2), KRONOS_NAME: range(30, 44, 2)}.get(model, range(200, 214, 2))
     return [series_of(f"S{k}", n_bars) for k, n_bars in enumerate(lengths)]
 
 
@@ -99,8 +112,7 @@ def bits(result: Result) -> tuple[Any, ...]:
     return (*named, result.fan.tobytes(), result.paths.tobytes())
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("model", "way"), CASES)
 class TestPromise:
     def test_it_is_the_same_model(self, make: Any, model: str, way: str) -> None:
         assert make(model, way).info == make(model, "direct").info
