@@ -15,6 +15,8 @@ log = logging.getLogger(__name__)
 # A job that could not start for this long is left to its next slot: its forecasts would be late anyway.
 MISFIRE_GRACE_S = 600
 
+WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+
 
 def build_scheduler(jobs: Sequence[str] = tuple(SCHEDULES)) -> BlockingScheduler:
     """A scheduler with one entry for each of `jobs`, in UTC; one process of a job at a time."""
@@ -23,10 +25,19 @@ def build_scheduler(jobs: Sequence[str] = tuple(SCHEDULES)) -> BlockingScheduler
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": MISFIRE_GRACE_S},
     )
     for name in jobs:
-        scheduler.add_job(
-            run_process, CronTrigger.from_crontab(SCHEDULES[name], timezone="UTC"), args=[name], id=name, name=name
-        )
+        scheduler.add_job(run_process, trigger(SCHEDULES[name]), args=[name], id=name, name=name)
     return scheduler
+
+
+def trigger(cron: str) -> CronTrigger:
+    """The instants of a cron expression in UTC; days of the week, if any, as one number, 0 or 7 for Sunday.
+
+    APScheduler counts the days of the week from Monday, cron from Sunday, so the day goes over by its name.
+    """
+    *others, weekday = cron.split()
+    if weekday != "*":
+        weekday = WEEKDAYS[int(weekday) % 7]
+    return CronTrigger.from_crontab(" ".join([*others, weekday]), timezone="UTC")
 
 
 def run_process(name: str) -> int:
