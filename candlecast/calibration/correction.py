@@ -105,9 +105,10 @@ def corrected_paths(paths: NDArray[np.floating[Any]], fan: Floats, corrected_fan
         for end in (0, -1)
     )
     slope = np.concatenate([left, within, right], axis=1)  # [K, Q + 1] of each gap between levels
-    gap = np.zeros(x.shape, dtype=np.intp)  # how many levels lie at a path or below it
+    below = np.zeros(x.shape, dtype=np.int8)  # how many levels lie at a path or below it
     for level in range(before.shape[1]):
-        gap += x >= before[:, level, None]
+        below += x >= before[:, level, None]
+    gap = below.astype(np.intp)
     knot = np.maximum(gap - 1, 0)
     along = x - np.take_along_axis(before, knot, axis=1)
     y = np.take_along_axis(after, knot, axis=1) + np.take_along_axis(slope, gap, axis=1) * along
@@ -118,6 +119,8 @@ def corrected_paths(paths: NDArray[np.floating[Any]], fan: Floats, corrected_fan
 def distances(values: Floats, middle: Floats, positive: Bools) -> Floats:
     """Signed distances of `values` from `middle`: logarithmic where `positive`, else differences of price."""
     # Not ln of the ratio, which may leave the number line; and differences of prices may, too.
+    if positive.all():  # nearly always, and a third of the work
+        return np.log(values) - np.log(middle)
     with np.errstate(over="ignore"):
         apart = values - middle
     return np.where(positive, np.log(np.where(positive, values, 1.0)) - np.log(np.where(positive, middle, 1.0)), apart)
@@ -125,6 +128,10 @@ def distances(values: Floats, middle: Floats, positive: Bools) -> Floats:
 
 def _prices(middle: Floats, distance: Floats, positive: Bools) -> Floats:
     """The prices at signed distances from `middle`, held where the number line ends."""
+    if positive.all():
+        with np.errstate(over="ignore", under="ignore"):
+            grown = middle * np.exp(distance)
+        return np.clip(grown, np.finfo(np.float64).tiny, np.finfo(np.float64).max)
     with np.errstate(over="ignore", under="ignore"):
         multiplied = np.maximum(middle * np.exp(np.where(positive, distance, 0.0)), np.finfo(np.float64).tiny)
         added = middle + np.where(positive, 0.0, distance)
