@@ -2,8 +2,9 @@
 
     python -m bench.scoring [--pairs 1000000]
 
-The queue is filled by COPY with pairs as `insert_predictions` leaves them (11 levels, 100 sample paths each), the bars
-are there, and the job runs as the writer's role on the embedded PostgreSQL with its usual settings.
+The queue is filled by COPY with pairs as `insert_predictions` leaves them (11 levels, 100 sample paths each; three of
+the four models corrected), the bars are there, and the job runs as the writer's role on the embedded PostgreSQL with
+its usual settings.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import psycopg
+from numpy.typing import NDArray
 from sqlalchemy import Engine, text
 
 from bench.results import machine, replace_section
@@ -37,6 +39,13 @@ STEPS = SCORED_STEPS["1h"]
 
 def field(value: bytes | None) -> bytes:
     return b"\xff\xff\xff\xff" if value is None else len(value).to_bytes(4, "big") + value
+
+
+def array_of(values: NDArray[np.float64]) -> bytes:
+    """A float8[] as PostgreSQL reads it."""
+    elements = np.empty(len(values), dtype=[("size", ">i4"), ("value", ">f8")])
+    elements["size"], elements["value"] = 8, values
+    return np.array([1, 0, 701, len(values), 1], dtype=">i4").tobytes() + elements.tobytes()
 
 
 def fill_queue(engine: Engine, n_pairs: int) -> None:
@@ -64,11 +73,9 @@ def fill_queue(engine: Engine, n_pairs: int) -> None:
     left = n_pairs
     queue = (
         "COPY candlecast.score_pending (prediction_id, step, target_at, symbol, interval, model_name, record, "
-        "too_late, issued_at, last_close, scale, p10, p50, p90, fan, closes) FROM STDIN (FORMAT binary)"
+        "too_late, issued_at, last_close, scale, p10, p50, p90, fan, closes, feed, calibrated) "
+        "FROM STDIN (FORMAT binary)"
     )
-    header = np.array([1, 0, 701, 11, 1], dtype=">i4").tobytes()
-    elements = np.empty(11, dtype=[("size", ">i4"), ("value", ">f8")])
-    elements["size"] = 8
     with driver.cursor().copy(queue) as copy:
         copy.write(b"PGCOPY\n\xff\r\n\x00" + bytes(8))
         for hour in range(n_hours):
@@ -82,12 +89,14 @@ def fill_queue(engine: Engine, n_pairs: int) -> None:
                     left -= 1
                     drift = 0.001 * np.sin(place + hour / 10) * step**0.5
                     fan = last * np.exp(drift + 0.005 * step**0.5 * 3.2 * spread)
-                    elements["value"] = fan
+                    calibrated = fan if model == MODELS[0] else fan[5] * (fan / fan[5]) ** 1.4
                     paths = (last * np.exp(drift + noise[place, at] * step**0.5)).astype("<f4")
                     seconds = (START - epoch).total_seconds() + hour * 3600
-                    numbers = np.array([last, 0.005, fan[1], fan[5], fan[9]], dtype=">f8").tobytes()
+                    numbers = np.array(
+                        [last, 0.005, calibrated[1], calibrated[5], calibrated[9]], dtype=">f8"
+                    ).tobytes()
                     copy.write(
-                        b"\x00\x10"
+                        b"\x00\x12"
                         + field(prediction)
                         + field(step.to_bytes(4, "big"))
                         + field(int((seconds + step * 3600) * 1e6).to_bytes(8, "big"))
@@ -98,8 +107,10 @@ def fill_queue(engine: Engine, n_pairs: int) -> None:
                         + field(b"\x00")
                         + field(int(seconds * 1e6).to_bytes(8, "big"))
                         + b"".join(field(numbers[start : start + 8]) for start in range(0, 40, 8))
-                        + field(header + elements.tobytes())
+                        + field(array_of(fan))
                         + field(paths.tobytes())
+                        + field(b"bench")
+                        + field(None if model == MODELS[0] else array_of(calibrated))
                     )
         copy.write(b"\xff\xff")
     connection.commit()
