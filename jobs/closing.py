@@ -49,10 +49,10 @@ def replay_line(interval: str, report: "ReplayReport") -> str:
 
 def _rivals(rivals: Mapping[str, Mapping[str, int]]) -> str:
     """What became of the baselines beside the one that every run owes."""
-    words = {"ok": "written", "exists": "already there"}
+    words = {"ok": "written", "exists": "already there", "refused": "refused", "skipped": "skipped", "failed": "failed"}
     each = (
-        f"{name} {' and '.join(f'{n} {words.get(outcome, outcome)}' for outcome, n in outcomes.items())}"
-        for name, outcomes in rivals.items()
+        f"{name} {' and '.join(f'{counts[outcome]} {word}' for outcome, word in words.items() if outcome in counts)}"
+        for name, counts in rivals.items()
     )
     return f"rivals: {', '.join(each)}"
 

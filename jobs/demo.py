@@ -45,6 +45,8 @@ WALKS: Final[dict[Interval, tuple[timedelta, int]]] = {"1h": (timedelta(days=60)
 # A model takes seconds where the baseline takes milliseconds: fewer slots are walked, with fewer paths.
 MODEL_STRIDE: Final = 30
 MODEL_PATHS: Final = 30
+# The rivals that a walk-forward issues: the others fit a model to every lookback, a tenth of a second each.
+WALKED_RIVALS: Final = ("hourweek", "snaive")
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +217,7 @@ def _issue_and_score(engine: Engine, settings: JobSettings, interval: Interval, 
 
         walked = replay(
             engine,
-            settings,
+            replace(settings, baselines=tuple(name for name in settings.baselines if name in WALKED_RIVALS)),
             interval=interval,
             model_name=settings.model_name,
             start=slot - back,
