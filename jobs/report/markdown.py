@@ -19,7 +19,7 @@ def markdown(report: Cell, pictures: Mapping[str, Sequence[str]]) -> str:
         "",
         "Every number stands beside its 95 % interval; a dash is what the record is too short to say. Intervals take "
         "what was judged on one day as one observation and allow for horizons that overlap. The formulas are in "
-        "docs/methodology.md, everything else in report.json.",
+        "docs/methodology.md; every class of every baseline, and all else, in report.json.",
         "",
     ]
     if not report["cells"]:
@@ -36,7 +36,7 @@ def markdown(report: Cell, pictures: Mapping[str, Sequence[str]]) -> str:
 
 
 def _verdicts(rows: Sequence[Cell]) -> list[str]:
-    shown = [row for row in rows if row["skill"] is not None]
+    shown = _in_order([row for row in rows if row["skill"] is not None])
     if not shown:
         return ["No model was judged beside `baseline-rw` yet.", ""]
     head = [
@@ -53,7 +53,7 @@ def _verdicts(rows: Sequence[Cell]) -> list[str]:
         *(
             f"| {row['model_name']} | {row['interval']} | {row['asset_class']} | {row['step'] or 'all'} "
             f"| {_percent(row['skill'])} | {_range(row['low'], row['high'])} | {_range(row['cs_low'], row['cs_high'])} "
-            f"| {row['n_eff']:.0f} | {row['verdict'].replace('_', ' ')} | {_days(row['days_to_decision'])} |"
+            f"| {row['n_eff']:,.1f} | {row['verdict'].replace('_', ' ')} | {_days(row['days_to_decision'])} |"
             for row in shown
         ),
         "",
@@ -76,14 +76,14 @@ def _coverage(cells: Sequence[Cell]) -> list[str]:
             f"| {_percent(cell['coverage']['below']['value'], sign=False)} "
             f"| {_percent(cell['coverage']['above']['value'], sign=False)} | {cell['interval_score']:.3f} "
             f"| {cell['raw_interval_score']:.3f} | {_estimate(cell['interval_skill'], sign=True)} |"
-            for cell in cells
+            for cell in _in_order(cells)
         ),
         "",
     ]
 
 
 def _direction(cells: Sequence[Cell]) -> list[str]:
-    shown = [cell for cell in cells if cell["asset_class"] == "all"]
+    shown = _in_order([cell for cell in cells if cell["asset_class"] == "all"])
     head = [
         "### Direction",
         "",
@@ -106,7 +106,7 @@ def _direction(cells: Sequence[Cell]) -> list[str]:
 
 
 def _sharpe(cells: Sequence[Cell]) -> list[str]:
-    shown = [cell for cell in cells if cell["asset_class"] == "all"]
+    shown = _in_order([cell for cell in cells if cell["asset_class"] == "all"])
     if not shown:
         return []
     costs = list(shown[0]["sharpe"])
@@ -183,7 +183,7 @@ def _five(tests: Cell) -> list[str]:
     lines += _table(
         tests["4 narrow bands"]["event_against_base"], ("interval", "record", "step", "against"), "gain", percent=False
     )
-    narrow = [cell for cell in tests["4 narrow bands"]["sharpe"] if cell["asset_class"] == "all"]
+    narrow = _in_order([cell for cell in tests["4 narrow bands"]["sharpe"] if cell["asset_class"] == "all"])
     if narrow:
         costs = list(narrow[0]["sharpe"])
         lines += [
@@ -214,6 +214,27 @@ def _table(rows: Sequence[Cell], names: Sequence[str], value: str, *, percent: b
         ),
         "",
     ]
+
+
+def _in_order(cells: Sequence[Cell]) -> list[Cell]:
+    """Models before baselines, pooled before single classes; of a baseline the pooled cells only."""
+    shown = [cell for cell in cells if cell["asset_class"] == "all" or not _is_baseline(cell)]
+    return sorted(
+        shown,
+        key=lambda cell: (
+            _is_baseline(cell),
+            cell["model_name"],
+            cell["interval"] == "1d",
+            cell["asset_class"] != "all",
+            cell["asset_class"],
+            cell["step"],
+        ),
+    )
+
+
+def _is_baseline(cell: Cell) -> bool:
+    name: str = cell["model_name"]
+    return name.startswith("baseline-")
 
 
 def _who(cell: Cell) -> str:
