@@ -29,8 +29,8 @@ from candlecast.store.scores import (
 from jobs.run import newest_slot, open_run
 
 PAIRS_PER_CHUNK: Final = 20_000  # one transaction, under a second
-
 SETS_PER_CHUNK: Final = 2_000  # of paths: 10 MB at 100 paths and 4 steps
+
 
 @dataclass(frozen=True, slots=True)
 class ScoreReport:
@@ -38,8 +38,8 @@ class ScoreReport:
 
     n_scored, n_revised, n_voided : judged; judged anew after a correction; given up, in `voids` by reason
     n_pending : still in the queue; n_overdue of them have a target that has closed, but no bar
-    """
     n_path_sets : sets of paths scored, once all steps of a forecast were judged
+    """
 
     n_scored: int
     n_revised: int
@@ -48,9 +48,9 @@ class ScoreReport:
     n_overdue: int
     seconds: float
     voids: dict[str, int] = field(default_factory=dict)
-    def facts(self) -> dict[str, Any]:
     n_path_sets: int = 0
 
+    def facts(self) -> dict[str, Any]:
         """The counts by name."""
         return asdict(self)
 
@@ -100,9 +100,9 @@ def score(
     with engine.begin() as conn:
         voids = void_pairs(conn, interval, moment)
     n_revised = _revise(engine, interval, moment, pairs_per_chunk)
-    with engine.begin() as conn:
     n_path_sets = _score_paths(engine, interval, moment)
     _update_sums(engine, interval)
+    with engine.begin() as conn:
         refresh_performance(conn)
     with engine.connect() as conn:
         n_pending, n_overdue = count_pending(conn, interval, moment)
@@ -118,9 +118,6 @@ def score(
     )
 
 
-def _revise(engine: Engine, interval: Interval, as_of: datetime, pairs_per_chunk: int) -> int:
-    n_revised = 0
-    while True:
 def _score_paths(engine: Engine, interval: Interval, as_of: datetime) -> int:
     n_scored, after = 0, PathCursor()
     while True:
@@ -144,6 +141,9 @@ def _update_sums(engine: Engine, interval: Interval) -> None:
         mark_updated(conn, interval)
 
 
+def _revise(engine: Engine, interval: Interval, as_of: datetime, pairs_per_chunk: int) -> int:
+    n_revised = 0
+    while True:
         with engine.begin() as conn:
             n = revise_chunk(conn, interval, as_of, pairs_per_chunk)
         n_revised += n
