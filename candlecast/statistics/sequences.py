@@ -112,7 +112,7 @@ def skill_sequence(loss: ArrayLike, base: ArrayLike, overlap: ArrayLike) -> Skil
             k = overlaps == days
             spread[k], n_obs[k] = _spread(gap[k], base[k], skill[k], active[k], float(days))
         # Where all days have one ratio, what is left of the residuals is rounding.
-        known = (n_obs > 1.5) & (spread > 1e-12 * total)
+        known = (n_obs > 1.5) & (spread > 1e-6 * np.sqrt(np.cumsum(gap**2, axis=-1)))
         n_obs = np.where(known, n_obs, 0.0)
         skewness = np.where(known, _skewness(gap, base, skill, n_days), np.nan)
         t = np.where(known, lead / spread, 0.0)
