@@ -26,6 +26,7 @@ from candlecast.store.sql import load, read
 from candlecast.store.tables import BARS
 
 SPAN: Final = timedelta(days=7)  # of labels in one statement, and in one transaction that holds the lock
+TICK: Final = {"1h": timedelta(hours=1), "1d": timedelta(days=1)}  # outcomes wait for the next full one
 LOCK: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended('candlecast.calibration_states', 0))"
 
 Instruments = Mapping[str, Instrument]
@@ -196,7 +197,8 @@ def _read_labels(
             "after": [after for _, after, _ in batch],
             "upto": [upto for _, _, upto in batch],
         }
-        found = fetch_arrays(conn, _query(key["interval"]), {**key, **spans, "void_after": VOID_AFTER})
+        rules = {"void_after": VOID_AFTER, "tick": TICK[key["interval"]]}
+        found = fetch_arrays(conn, _query(key["interval"]), {**key, **spans, **rules})
     labels = _no_labels() if found["place"] is None else _labels_of(found)
     for place, (leg, _, _) in enumerate(batch):
         yield leg, labels if found["place"] is None else labels.where(found["place"] == place)
@@ -208,13 +210,11 @@ def _query(interval: str) -> TextClause:
 
 
 def _labels_of(found: Mapping[str, Any]) -> Labels:
-    # Rounded up: a label is never known a fraction of a second before its outcome was.
-    known_at = (found["known_at"] + np.timedelta64(999_999, "us")).astype("datetime64[s]")
     return Labels(
         symbol=np.array(found["symbol"]),
         step=found["step"].astype(np.int64),
         issued_at=found["issued_at"].astype("datetime64[s]"),
-        known_at=known_at,
+        known_at=found["known_at"].astype("datetime64[s]"),
         last_close=found["last_close"],
         fan=found["fan"],
         outcome=found["outcome"],

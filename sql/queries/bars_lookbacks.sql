@@ -19,7 +19,7 @@ SELECT
     array_agg(known.close) AS close,
     array_agg(known.volume) AS volume,
     array_agg(known.source = 'synthetic') AS synthetic,
-    array_agg(known.source) FILTER (WHERE known.age = 1) AS feed
+    array_agg(known.source) FILTER (WHERE known.ts = known.last_ts) AS feed
 FROM (
     SELECT
         CAST(asked.place AS integer) AS place,
@@ -31,12 +31,22 @@ FROM (
         coalesce(before.old_close, bar.close) AS close,
         coalesce(before.old_volume, bar.volume) AS volume,
         coalesce(before.old_source, bar.source) AS source,
-        bar.age
+        last.ts AS last_ts
     FROM unnest(CAST(:symbols AS text [])) WITH ORDINALITY AS asked (symbol, place)
     INNER JOIN candlecast.instruments AS instrument ON instrument.symbol = asked.symbol
+    -- One more probe a symbol; to number the bars would cost something on every bar.
+    CROSS JOIN LATERAL (
+        SELECT newest.ts
+        FROM candlecast.ohlcv_1h AS newest
+        WHERE newest.symbol = asked.symbol
+          AND newest.closed_at <= CAST(:as_of AS timestamptz) - make_interval(secs => instrument.settle_s)
+          AND newest.first_seen <= CAST(:as_of AS timestamptz)
+        ORDER BY newest.closed_at DESC
+        LIMIT 1
+    ) AS last
     CROSS JOIN LATERAL (
         SELECT newest.ts, newest.closed_at, newest.open, newest.high, newest.low, newest.close, newest.volume,
-            newest.source, row_number() OVER (ORDER BY newest.closed_at DESC) AS age
+            newest.source
         FROM candlecast.ohlcv_1h AS newest
         WHERE newest.symbol = asked.symbol
           AND newest.closed_at <= CAST(:as_of AS timestamptz) - make_interval(secs => instrument.settle_s)

@@ -1,15 +1,16 @@
 -- calibration_labels: what a model said at its judged steps and what came, for outcomes that became known in given spans.
 --
 -- One row     arrays over the labels, in no order; `place` says in which span (from 0) each became known
--- Parameters  interval text, model_name text, void_after interval; and by span: synthetic boolean[], after timestamptz[],
---             upto timestamptz[]: known later than the one and not later than the other
+-- Parameters  interval text, model_name text, void_after interval, tick interval; and by span: synthetic boolean[], after
+--             timestamptz[], upto timestamptz[]: known later than the one and not later than the other
 -- Read by     candlecast.store.calibration, for 1d with the table's name exchanged
 -- Index       ohlcv_1h_symbol_closed_at_idx, one range a symbol; ohlcv_revisions_pkey and forecast_steps_target_idx, one
 --             probe a bar that became known
 --
--- An outcome is known when its bar had closed, had settled, and had arrived. It is the close that the bar had at that
--- moment: what a later correction says teaches nothing, so a state never depends on when it was computed. What the
--- scorer would leave out (void_reason; a target that had closed when the forecast was written; a bar that came too late)
+-- An outcome is known when its bar had closed, had settled, and had arrived; from there to the next full tick it waits,
+-- so that a bar teaches the same whether it came at once, as from an archive, or with the hour's import. It is the close
+-- that the bar had at that tick: what a later correction says teaches nothing, so a state never depends on when it was
+-- computed. What the scorer would leave out (void_reason; a target that had closed when the forecast was written; a bar that came too late)
 -- is no label. Revisions do not keep the state of a bar; it follows from its numbers, as it does at the import.
 
 SELECT
@@ -27,7 +28,7 @@ FROM (
         said.symbol,
         said.step,
         said.issued_at,
-        bar.known_at,
+        known.at AS known_at,
         said.last_close,
         said.fan,
         coalesce(before.old_close, bar.close) AS outcome
@@ -41,10 +42,17 @@ FROM (
             greatest(bars.closed_at + make_interval(secs => instrument.settle_s), bars.first_seen) AS known_at
         FROM candlecast.ohlcv_1h AS bars
         WHERE bars.symbol = instrument.symbol
-          AND bars.closed_at > asked.after - CAST(:void_after AS interval)
+          AND bars.closed_at > asked.after - CAST(:void_after AS interval) - CAST(:tick AS interval)
           AND bars.closed_at <= asked.upto
         OFFSET 0
     ) AS bar
+    CROSS JOIN LATERAL (
+        SELECT date_bin(
+            CAST(:tick AS interval),
+            bar.known_at + CAST(:tick AS interval) - INTERVAL '1 microsecond',
+            TIMESTAMPTZ '2000-01-01 00:00:00+00'
+        ) AS at
+    ) AS known
     LEFT JOIN LATERAL (
         SELECT
             revision.old_close,
@@ -57,7 +65,7 @@ FROM (
         WHERE revision.symbol = instrument.symbol
           AND revision.interval = :interval
           AND revision.ts = bar.ts
-          AND revision.revised_at > bar.known_at
+          AND revision.revised_at > known.at
         ORDER BY revision.revised_at
         LIMIT 1
     ) AS before ON true
@@ -72,8 +80,8 @@ FROM (
           AND (steps.record = 'synthetic') = asked.synthetic
         OFFSET 0
     ) AS said
-    WHERE bar.known_at > asked.after
-      AND bar.known_at <= asked.upto
+    WHERE known.at > asked.after
+      AND known.at <= asked.upto
       AND bar.known_at <= bar.closed_at + CAST(:void_after AS interval)
       AND candlecast.void_reason(
           coalesce(before.old_state, bar.state), coalesce(before.old_source, bar.source), said.feed

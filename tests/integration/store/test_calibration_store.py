@@ -99,23 +99,68 @@ def test_an_outcome_teaches_from_the_second_at_which_it_is_known(conn: Connectio
     assert n_labels(conn, CLOSE) == 1
 
 
-def test_an_outcome_teaches_once_it_has_settled_and_no_second_earlier(conn: Connection) -> None:
+def test_an_outcome_teaches_at_the_full_hour_after_it_has_settled(conn: Connection) -> None:
     say(conn, 0)
     answer(conn, [100.0])
-    conn.execute(text("UPDATE candlecast.instruments SET settle_s = 90 WHERE symbol = 'BTCUSDT'"))
+    for settle_s, known_at in ((0, CLOSE), (1, CLOSE + HOUR), (3600, CLOSE + HOUR), (3601, CLOSE + 2 * HOUR)):
+        conn.execute(text("UPDATE candlecast.instruments SET settle_s = :s"), {"s": settle_s})
 
-    assert n_labels(conn, CLOSE + 89 * SECOND) == 0
-    assert n_labels(conn, CLOSE + 90 * SECOND) == 1
+        assert n_labels(conn, known_at - SECOND) == 0
+        assert n_labels(conn, known_at) == 1
 
 
-def test_an_outcome_teaches_once_it_has_arrived_and_no_second_earlier(conn: Connection) -> None:
+def test_an_outcome_teaches_at_the_full_hour_after_it_has_arrived(conn: Connection) -> None:
     say(conn, 0)
     answer(conn, [100.0])
-    late = CLOSE + 30 * SECOND + timedelta(milliseconds=1)
-    conn.execute(text("UPDATE candlecast.ohlcv_1h SET first_seen = :late"), {"late": late})
+    for late, known_at in (
+        (timedelta(0), CLOSE),
+        (timedelta(microseconds=1), CLOSE + HOUR),
+        (timedelta(minutes=50), CLOSE + HOUR),
+        (HOUR, CLOSE + HOUR),
+        (HOUR + timedelta(microseconds=1), CLOSE + 2 * HOUR),
+    ):
+        conn.execute(text("UPDATE candlecast.ohlcv_1h SET first_seen = :at"), {"at": CLOSE + late})
 
-    assert n_labels(conn, CLOSE + 30 * SECOND) == 0
-    assert n_labels(conn, CLOSE + 31 * SECOND) == 1
+        assert n_labels(conn, known_at - SECOND) == 0
+        assert n_labels(conn, known_at) == 1
+
+
+def test_a_daily_outcome_teaches_at_the_next_midnight(conn: Connection) -> None:
+    day = timedelta(days=1)
+    issued_at = ISSUED.replace(hour=0)
+    targets = [issued_at + number * day for number in (1, 2, 3, 4)]
+    row = forecast_row(issued_at=issued_at, interval="1d", model_name=MODEL, target_at=targets)
+    insert_predictions(conn, [row], scored_steps=(1,), fence=None)
+    prices = {name: [100.0] for name in ("open", "high", "low", "close")}
+    frame = pd.DataFrame({"ts": pd.DatetimeIndex([issued_at]), **prices, "volume": [5.0]})
+    frame["high"] += 1.0
+    copy_bars(
+        conn, "BTCUSDT", "1d", validate(frame, INSTRUMENTS["BTCUSDT"], "1d")[0], source="test", first_seen="close"
+    )
+    conn.execute(text("UPDATE candlecast.instruments SET settle_s = 10"))
+
+    def n_daily(at: datetime) -> float:
+        asked = Asked("BTCUSDT", Moment(False, at))
+        found = read_corrections(conn, "1d", MODEL, [asked], store=True)
+        assert found is not None
+        return float(found[asked].n_eff[0])
+
+    assert n_daily(targets[1] - SECOND) == 0
+    assert n_daily(targets[1]) == 1
+
+
+def test_bars_that_came_with_the_hour_teach_the_same_numbers_as_an_archive(conn: Connection) -> None:
+    say(conn, *range(30))
+    answer(conn, 100.0 + 3.0 * np.sin(np.arange(30.0)))
+    conn.execute(text("UPDATE candlecast.instruments SET settle_s = 10"))  # as shipped
+    moments = [CLOSE + hour * HOUR for hour in range(1, 31)]
+    archive = [numbers(ask(conn, at)) for at in moments]
+
+    late = "closed_at + make_interval(mins => 40 + (10 * random())::int)"
+    conn.execute(text(f"UPDATE candlecast.ohlcv_1h SET first_seen = {late}"))
+
+    assert [numbers(ask(conn, at)) for at in moments] == archive
+    assert archive[-1] != archive[0]
 
 
 def test_forecasts_of_one_slot_learn_only_what_was_known_when_each_is_issued(conn: Connection) -> None:
@@ -140,6 +185,11 @@ def test_a_correction_that_arrives_later_teaches_nothing(conn: Connection) -> No
     conn.execute(text("UPDATE candlecast.ohlcv_revisions SET revised_at = :at"), {"at": CLOSE + SECOND})
 
     assert numbers(ask(conn, CLOSE + HOUR)) == before
+
+    # One that was there in time is the outcome.
+    conn.execute(text("UPDATE candlecast.ohlcv_revisions SET revised_at = :at"), {"at": CLOSE})
+    known_in_time = ask(conn, CLOSE)
+    assert known_in_time.factors[0, 1] > known_in_time.factors[0, 9]
 
 
 def test_what_the_scorer_leaves_out_teaches_nothing(conn: Connection) -> None:
@@ -224,7 +274,7 @@ def test_a_snapshot_does_not_outlive_the_facts_it_was_made_of(conn: Connection) 
     conn.execute(text("UPDATE candlecast.instruments SET settle_s = 1 WHERE symbol = 'BTCUSDT'"))
 
     assert n_labels(conn, CLOSE + HOUR, store=True) == 1
-    assert n_labels(conn, CLOSE + HOUR + SECOND, store=True) == 2
+    assert n_labels(conn, CLOSE + 2 * HOUR, store=True) == 2
 
 
 @pytest.mark.parametrize("what", ["a replay of an older slot", "bars of an archive"])
