@@ -1,6 +1,7 @@
 """A real PostgreSQL for the tests: one server per test process, one fresh migrated database per test.
 
 `CANDLECAST_TEST_PROGRAMS` names another PostgreSQL's `bin` folder, e.g. /usr/lib/postgresql/15/bin.
+`CANDLECAST_TEST_SERVER` names the home of an embedded server that runs already and is to be used and left running.
 """
 
 import contextlib
@@ -44,6 +45,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """A running server, gone after the session."""
+    if shared := os.environ.get("CANDLECAST_TEST_SERVER"):
+        yield EmbeddedPostgres(Path(shared))
+        return
     clear_leftovers()
     home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
     home.chmod(0o755)  # the unprivileged user that runs the server for root has to get in
@@ -57,12 +61,13 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture(scope="session")
-def template(postgres: EmbeddedPostgres) -> str:
+def template(postgres: EmbeddedPostgres) -> Iterator[str]:
     """Name of a migrated database that others are copied from."""
-    name = "migrated_template"
+    name = f"migrated_template_{os.getpid()}"
     run_sql(postgres, f"CREATE DATABASE {name}")
     migrate.upgrade(postgres.url(name))
-    return name
+    yield name
+    drop_database(postgres, name)
 
 
 @pytest.fixture
