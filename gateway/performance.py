@@ -15,9 +15,11 @@ FILTERS: Final = ("symbol", "interval", "model_name", "step", "window", "record"
 MAX_ROWS: Final = 2000
 
 NOTE: Final = (
-    "Losses and width are means in sigmas at issue. Forecasts of overlapping horizons are not independent: n of them "
-    "are worth n_eff. skill compares with baseline-rw on the same rows, 0 means no better. Records are never mixed: "
-    "only `live` was issued before the outcome."
+    "Losses and width are means in sigmas at issue. coverage, below, above, interval_score and width are of the band "
+    "that was served, raw_ of the one that the model gave; pinball, crps and brier are the model's, calibrated_ those "
+    "of what was served. Forecasts of overlapping horizons are not independent: n of them are worth n_eff. skill "
+    "compares with baseline-rw on the same rows, 0 means no better. Records are never mixed: only `live` was issued "
+    "before the outcome."
 )
 
 

@@ -276,3 +276,69 @@ def test_the_sums_in_code_are_the_columns_in_the_database(market: Engine) -> Non
     (sums,) = [sums for key, sums in stored_totals(market).items() if key[-1] == 1]
 
     assert sorted(sums) == sorted(row["column_name"] for row in columns[6:])
+
+
+def test_the_band_as_served_stands_beside_the_band_of_the_model(market: Engine) -> None:
+    add_days(
+        market, 1, n=20, n_crps=10, n_brier=8, n_inside=16, n_below=1, n_above=3, n_raw_inside=10, n_raw_below=4,
+        n_raw_above=6, interval_score=60.0, raw_interval_score=90.0, width=50.0, raw_width=40.0, crps=12.0,
+        calibrated_crps=11.0, pinball=14.0, calibrated_pinball=13.0, brier=2.0, calibrated_brier=1.8,
+    )  # fmt: skip
+
+    row = performance(market, symbol="BTCUSDT", window="30d")
+
+    assert (row["coverage"], row["raw_coverage"]) == (0.8, 0.5)
+    assert (row["below"], row["above"], row["raw_below"], row["raw_above"]) == (0.05, 0.15, 0.2, 0.3)
+    assert (row["interval_score"], row["raw_interval_score"], row["width"], row["raw_width"]) == (3.0, 4.5, 2.5, 2.0)
+    assert (row["crps"], row["calibrated_crps"]) == pytest.approx((1.2, 1.1))
+    assert (row["pinball"], row["calibrated_pinball"]) == pytest.approx((0.7, 0.65))
+    assert (row["brier"], row["calibrated_brier"], row["n_brier"]) == pytest.approx((0.25, 0.225, 8))
+
+
+@pytest.mark.parametrize(
+    ("n", "n_bars", "n_eff"),
+    [
+        (240, 240, 240 / 11.04),  # a forecast on every bar
+        (60, 240, 60 / 2.76),  # on every fourth: neighbours share 20 of 24 bars
+        (10, 240, 10.0),  # on every 24th: they share none
+        (240, 0, 240 / 11.04),  # nothing known of the bars
+        (240, 120, 240 / 11.04),  # more forecasts than bars overlap no more than one on every bar
+    ],
+)
+def test_forecasts_issued_less_often_overlap_less(market: Engine, n: int, n_bars: int, n_eff: float) -> None:
+    add_days(market, 1, n=n, n_moves=n, n_hits=n // 2, n_bars=n_bars)
+
+    row = performance(market, symbol="BTCUSDT", window="all")
+
+    assert row["n_eff"] == pytest.approx(n_eff)
+    assert row["n_eff"] == pytest.approx(effective_sample(n, 24, spacing_bars=(n_bars or n) / n))
+
+
+def test_turnover_is_per_bar_and_voids_come_by_reason(market: Engine) -> None:
+    add_days(market, 1, n=48, n_bars=40, turnover=10.0, n_voids=5, n_voids_halt=3, n_voids_feed=2, n_moves=40)
+
+    row = performance(market, symbol="BTCUSDT", window="90d")
+
+    assert (row["turnover"], row["n_voids"], row["voids"]) == (0.25, 5, {"halt": 3, "feed switched": 2})
+
+
+def test_the_served_band_is_compared_with_the_baselines_on_common_rows(market: Engine) -> None:
+    add_bars(market, random_walk(8, 200))
+    rows = [forecast(hour, drift=0.001) for hour in range(150)]
+    rows += [forecast(hour, model_name="kronos", scale=0.02, seed=1, factor=1.5) for hour in range(50, 180)]
+    issue(market, rows)
+
+    score(market, "1h", as_of=at(200))
+
+    row = performance(market, model_name="kronos", step=1, window="all")
+    pairs = rows_of(
+        market,
+        "SELECT a.interval_score AS served, a.calibrated_crps AS crps, b.interval_score AS base, b.crps AS base_crps "
+        "FROM candlecast.prediction_scores AS a JOIN candlecast.prediction_scores AS b USING (issued_at, step) "
+        "WHERE a.model_name = 'kronos' AND b.model_name = 'baseline-rw' AND step = 1",
+    )
+    served, crps, base, base_crps = (np.array([pair[name] for pair in pairs]) for name in pairs[0])
+    assert len(pairs) == row["n_common"] == 100
+    assert row["interval_skill"] == pytest.approx(1 - served.mean() / base.mean())
+    assert row["calibrated_crps_skill"] == pytest.approx(1 - crps.mean() / base_crps.mean())
+    assert row["calibrated_crps_skill"] != pytest.approx(row["crps_skill"])
