@@ -20,7 +20,7 @@ from candlecast.errors import CandlecastError
 from candlecast.records import ADDED, ELEMENT, FIELDS, MAY_BE_NULL, Kind, Lists, Rows, Texts
 
 ROWS_AT_ONCE: Final = 20_000
-CELLS_AT_ONCE: Final = 1_500_000  # values, those of arrays counted one by one: 800 rows of 120 steps
+CELLS_AT_ONCE: Final = 500_000  # values, those of arrays counted one by one: 280 rows of 120 steps
 _TYPES: Final[dict[Kind, Any]] = {
     "bytes": pa.binary(),
     "uuid": pa.string(),

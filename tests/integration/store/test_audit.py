@@ -23,12 +23,14 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from candlecast.audit import Published, TwoSeals, audit
-from candlecast.ledger_file import SCHEMA, BadLedgerFile
+from candlecast.ledger_file import SCHEMA, BadLedgerFile, Reader
+from candlecast.records import hashes
 from candlecast.seals import Seal
 from candlecast.store.embedded import EmbeddedPostgres, Role
 from candlecast.store.export import export_ledger
 from candlecast.store.ledger import verify
 from candlecast.store.predictions import insert_predictions
+from candlecast.store.sealing import read_seal
 
 from .forecast_rows import forecast_row
 from .sealed_ledger import DAYS, ENDS, N_ROWS, OTHER, OURS, SealedLedger, audited, row, sealed_ledger, set_clock
@@ -655,3 +657,36 @@ def test_no_number_in_the_record_is_not_a_number(writer: Connection) -> None:
                 f"'NaN')))).* FROM {TABLE} AS p WHERE chain_seq = 1"
             )
         )
+
+
+def test_a_changed_row_with_a_hash_made_to_fit_breaks_the_next_one(exported: Path) -> None:
+    """Without any seal: the forger recomputes one row, and the row after it still names the old hash."""
+    table = pq.read_table(exported)
+    place = place_of(table, VICTIM)
+    pq.write_table(with_value(table, "scale", place, 0.5), exported)
+    (rows, _), *_ = Reader(exported).batches()
+    edited(exported, lambda table: with_value(table, "row_hash", place, hashes(rows)[place]))
+
+    wrong = audit(exported).wrong
+
+    assert len(wrong) == 1
+    assert f"chain {OURS} 1h, row {VICTIM + 1} (" in wrong[0]
+    assert "its prev_hash is not the hash of the row before it" in wrong[0]
+
+
+def test_rows_are_ordered_by_their_bytes_whatever_the_order_of_the_database(
+    owner: Connection, published: list[Published], tmp_path: Path
+) -> None:
+    found = owner.execute(
+        text("SELECT collname FROM pg_collation WHERE collname IN ('en-x-icu', 'en_US.utf8') LIMIT 1")
+    )
+    collation = found.scalar()
+    if collation is None:
+        pytest.skip("this PostgreSQL sorts by nothing but bytes")
+    for column in ("model_name", "interval"):
+        owner.execute(text(f'ALTER TABLE {TABLE} ALTER COLUMN {column} TYPE text COLLATE "{collation}"'))
+    sorted_there = owner.execute(text(f"SELECT DISTINCT model_name FROM {TABLE} ORDER BY model_name")).scalars().all()
+    assert sorted_there == [OURS, OTHER]
+
+    assert audited(owner, tmp_path, published).ok
+    assert read_seal(owner, DAYS[0], previous=None).root == published[0].seal.root

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +13,8 @@ from sqlalchemy import Connection, text
 
 from candlecast.outsider import verify_files
 from candlecast.proofs import Proof
-from candlecast.seals import EMPTY, BadSeal, Seal
+from candlecast.records import hashes
+from candlecast.seals import EMPTY, BadSeal, Seal, Tree
 from candlecast.store import sealing
 from candlecast.store.embedded import EmbeddedPostgres
 from candlecast.store.predictions import insert_predictions
@@ -257,6 +259,18 @@ def test_a_proof_of_a_changed_forecast_does_not_hold(reader: Connection, ledger:
         verdict(good.replace('"scale": 0.01', '"scale": null'))
     with pytest.raises(BadSeal, match="it has no 'seed'"):
         verdict(good.replace('"seed"', '"sead"'))
+
+
+def test_a_forecast_that_was_sealed_on_a_day_that_is_not_its_own_has_no_proof(
+    reader: Connection, ledger: SealedLedger
+) -> None:
+    """Whoever makes the seals may seal what he likes; that the row itself names another day is said."""
+    query = text(f"SELECT prediction_id FROM {TABLE} WHERE model_name = :model_name AND chain_seq = 6")
+    proof = prove(reader, reader.execute(query, {"model_name": OURS}).scalar_one())
+    moved = replace(proof, day=DAYS[2], index=0, n_rows=1, path=[])
+    seal = replace(ledger.published[2].seal, n_rows=1, root=Tree(hashes(proof.row)).root())
+
+    assert moved.check(seal) == ["the forecast says that it was recorded on 2025-03-02, not on 2025-03-03"]
 
 
 def test_a_forecast_that_is_not_on_record_has_no_proof(reader: Connection) -> None:
