@@ -6,6 +6,7 @@ forecasts from generated bars teach only each other.
 """
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -71,8 +72,7 @@ def read_corrections(
     key = {"interval": interval, "model_name": model_name}
     instruments = {one.symbol: one for one in read_instruments(conn)}
     moments = sorted({one.moment for one in asked})
-    # While somebody writes rows that the snapshots will have to know, none is stored; reading goes on.
-    store = store and bool(conn.execute(text(LOCK)).scalar_one())
+    store = store and _alone(conn)
     legs = wanted = _legs(conn, key, moments, instruments, repair=store)
     if store:
         legs = _shortened(legs)
@@ -93,6 +93,19 @@ def read_corrections(
         return None
     nothing = _new(interval, instruments)
     return {one: found.get(one) or nothing.correction(one.symbol) for one in asked}
+
+
+def _alone(conn: Connection) -> bool:
+    """Whether this transaction may store snapshots: nobody is writing rows that those would have to know.
+
+    Other calibrators are waited for, they are done in milliseconds; a long import is not.
+    """
+    for pause_s in (0.02, 0.05, 0.1, 0.2, None):
+        if conn.execute(text(LOCK)).scalar_one():
+            return True
+        if pause_s is not None:
+            time.sleep(pause_s)
+    return False
 
 
 def encode(tracker: Tracker, instruments: Instruments) -> str:

@@ -1,5 +1,6 @@
 """Promise 1 for the calibrator, and what is served: through the whole job and a real database."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,12 +11,12 @@ from sqlalchemy import Engine, text
 
 import jobs.calibration
 from candlecast.calibration import Correction, corrected
-from candlecast.forecasts import LEVELS
+from candlecast.forecasts import LEVELS, Result, Series
 from candlecast.store.instruments import read_instruments
 from candlecast.store.ledger import verify
 from jobs.calibration import calibrator
 from jobs.predict import BASELINE, Report, Request, predict, read_series
-from jobs.run import open_run
+from jobs.run import Terminated, open_run
 from tests.overconfident import NAME, Overconfident
 from tests.small_market import Market, fill
 
@@ -114,10 +115,12 @@ POISON = (
 
 
 def poisoned(market: Market, slot: datetime, as_of: datetime) -> list[dict[Any, Any]]:
-    """The corrections of the slot when everything later than `as_of` is far too high, and far too low."""
+    """The corrections of the slot when everything later than `as_of` is far too high or too low, made anew as well."""
     found = []
-    for price in (1e9, 1e-9):
+    for price, snapshots in ((1e9, True), (1e-9, False), (1e9, False)):
         with market.engine.begin() as conn:
+            if not snapshots:
+                conn.execute(text("DELETE FROM candlecast.calibration_states"))
             conn.execute(text("ALTER TABLE candlecast.forecast_steps DISABLE TRIGGER USER"))
             for statement in POISON:
                 conn.execute(text(statement), {"as_of": as_of, "price": price})
@@ -147,21 +150,26 @@ def test_poisoning_everything_that_became_known_later_changes_no_correction(futu
     first, last = (edge(asked.moment.at for asked in before) for edge in (min, max))
     assert first < last
 
-    assert poisoned(future, moment, last) == [before, before]
+    assert poisoned(future, moment, last) == [before, before, before]
 
     # Two hours before the first is issued, the poison reaches all of them.
     after = poisoned(future, moment, first - timedelta(hours=2))
     assert all(any(one[asked] != before[asked] for one in after) for asked in before)
 
 
-def test_a_baseline_is_served_as_it_is_and_every_row_names_its_feed(future: Market) -> None:
+def test_no_baseline_is_corrected_and_every_row_names_its_feed(future: Market) -> None:
     for slot in SLOTS[-3:]:
-        issue(future, replace(REQUEST, slot=slot))
+        issue(future, replace(REQUEST, slot=slot, rivals=("snaive",)))
 
-    for row in rows(future, BASELINE):
-        assert row["calibration"] is None
-        assert row["p90"] == np.reshape(row["fan"], (-1, len(LEVELS)))[:, 9].tolist()
-    assert {row["feed"] for row in rows(future, BASELINE) + rows(future)} == {"test"}
+    for model_name in (BASELINE, "baseline-snaive"):
+        yardsticks = rows(future, model_name)
+        assert yardsticks
+        for row in yardsticks:
+            assert row["calibration"] is None
+            assert row["p90"] == np.reshape(row["fan"], (-1, len(LEVELS)))[:, 9].tolist()
+            assert row["feed"] == "test"
+    assert {row["feed"] for row in rows(future)} == {"test"}
+    assert all(row["calibration"] for row in rows(future))
 
 
 def test_a_calibration_that_fails_costs_no_forecast_and_the_run_says_so(
@@ -190,7 +198,7 @@ def test_a_calibration_that_fails_costs_no_forecast_and_the_run_says_so(
 def test_a_correction_that_breaks_one_forecast_leaves_the_others_corrected(
     future: Market, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = jobs.calibration.corrected
+    honest = corrected
 
     def crossed_for_spy(fan: Any, last_close: float, correction: Correction) -> Any:
         served = honest(fan, last_close, correction)
@@ -208,6 +216,28 @@ def test_a_correction_that_breaks_one_forecast_leaves_the_others_corrected(
     assert {row["symbol"]: row["calibration"] is None for row in rows(future)} == {
         "BTCUSDT": False, "EURUSD": False, "SPY": True,
     }  # fmt: skip
+
+
+class Ends(Overconfident):
+    """Gives one forecast; then the process is told to end."""
+
+    def forecast(self, series: Sequence[Series], **asked: Any) -> Iterator[Result]:
+        yield from super().forecast(series[:1], **asked)
+        raise Terminated
+
+
+def test_a_run_that_is_ended_and_repeated_serves_what_one_run_would_have(future: Market) -> None:
+    for slot in SLOTS[-4:-1]:
+        issue(future, replace(REQUEST, slot=slot))
+    wanted = {asked.symbol: made for asked, made in corrections(future, LAST).items()}
+
+    with Ends() as forecaster, pytest.raises(Terminated):
+        predict(future.engine, REQUEST, forecaster=forecaster, run=None, deadline_s=600)
+    assert issue(future, REQUEST).n_exists == len(SYMBOLS) + 1
+
+    newest = {row["symbol"]: row["calibration"] for row in rows(future)}
+    assert newest == wanted
+    assert any(made["n_eff"][0] > 0 for made in wanted.values())
 
 
 def test_a_dry_run_stores_no_snapshot(future: Market) -> None:
