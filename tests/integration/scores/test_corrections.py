@@ -43,16 +43,22 @@ def test_a_corrected_bar_appends_a_revision_and_moves_the_sums(market: Engine) -
     assert_sums_are_right(market)
 
 
-def test_a_revision_is_judged_from_the_sealed_forecast_and_its_paths(market: Engine) -> None:
+@pytest.mark.parametrize(("model_name", "factor"), [("baseline-rw", None), ("kronos", 1.4)])
+def test_a_revision_is_judged_from_the_sealed_forecast_and_its_paths(
+    market: Engine, model_name: str, factor: float | None
+) -> None:
     add_bars(market, {0: 100.0, 1: 101.0})
     add_bars(market, {0: 100.0, 1: 99.0}, "ETHUSDT")
-    issue(market, [forecast(0), forecast(0, symbol="ETHUSDT")])
+    issue(market, [forecast(0, symbol=one, model_name=model_name, factor=factor) for one in ("BTCUSDT", "ETHUSDT")])
     score(market, "1h", as_of=at(1))
 
     correct_bar(market, 1, 99.0, revised_at=at(2))
     score(market, "1h", as_of=at(2))
 
-    columns = "log_return, hit, pinball, pinballs, interval_score, width, abs_error, crps"
+    columns = (
+        "log_return, z, hit, pinball, pinballs, calibrated_pinballs, interval_score, raw_interval_score, width, "
+        "raw_width, abs_error, crps, calibrated_crps, p_up, calibrated_p_up, brier, calibrated_brier"
+    )
     query = f"SELECT {columns} FROM candlecast.prediction_scores WHERE symbol = :symbol ORDER BY revision DESC LIMIT 1"
     revised, first = (rows_of(market, query, symbol=symbol)[0] for symbol in ("BTCUSDT", "ETHUSDT"))
     assert revised == first  # the same forecast, and now the same outcome

@@ -1,9 +1,11 @@
 """The scoring job on a real database: what is scored, postponed, given up, and never counted twice."""
 
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
+import scoringrules
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -31,7 +33,7 @@ def market(engine: Engine) -> Engine:
     return engine
 
 
-def scores_of(engine: Engine) -> list[dict[str, object]]:
+def scores_of(engine: Engine) -> list[dict[str, Any]]:
     return rows_of(engine, "SELECT * FROM candlecast.prediction_scores ORDER BY issued_at, step, revision")
 
 
@@ -54,6 +56,43 @@ def test_a_pair_is_scored_against_the_bar_that_closed_at_its_target(market: Engi
     by_hand = fair_crps(np.log(row.paths[None, :, 0].astype(float) / 100.0), np.array([0.025]))[0] / 0.01
     assert scored["crps"] == pytest.approx(by_hand)
     assert len(scored["pinballs"]) == 11
+
+
+def test_a_corrected_forecast_is_scored_as_the_model_gave_it_and_as_it_was_served(market: Engine) -> None:
+    add_bars(market, {0: 100.0, 1: 100.0 * np.exp(0.025)})
+    row = forecast(0, model_name="kronos", factor=1.5)  # the model's band reaches two sigmas each way, the served three
+    issue(market, [row])
+
+    score(market, "1h", as_of=at(1))
+
+    (scored,) = scores_of(market)
+    assert (scored["raw_inside"], scored["raw_above"], scored["inside"], scored["above"]) == (False, True, True, False)
+    assert (scored["raw_width"], scored["width"]) == pytest.approx((4.0, 6.0))
+    assert (scored["raw_interval_score"], scored["interval_score"]) == pytest.approx((4.0 + 10 * 0.5, 6.0))
+    assert scored["z"] == pytest.approx(2.5)
+    assert row.paths is not None
+    paths = np.log(row.paths[:, 0].astype(float) / 100.0) / 0.01  # in sigmas; served, 1.5 times that
+    for name, served in (("crps", paths), ("calibrated_crps", 1.5 * paths)):
+        by_library = scoringrules.crps_ensemble(2.5, served, estimator="fair")
+        assert scored[name] == pytest.approx(by_library, rel=1e-6)  # paths as served are float32
+    for name, served in (("pit", paths), ("calibrated_pit", 1.5 * paths)):
+        rank = np.count_nonzero(served < 2.5)
+        assert rank / 21 <= scored[name] < (rank + 1) / 21
+    share = np.count_nonzero(paths > 0.0) / 20
+    assert (scored["p_up"], scored["brier"]) == pytest.approx((share, (share - 1.0) ** 2))
+
+
+def test_without_paths_rank_and_chance_of_a_rise_come_from_the_fan(market: Engine) -> None:
+    add_bars(market, {0: 100.0, 1: 100.0 * np.exp(0.0125)})
+    issue(market, [forecast(0, model_name="kronos", n_paths=None, drift=0.005)])  # the levels are 0.5 sigmas apart
+
+    score(market, "1h", as_of=at(1))
+
+    (scored,) = scores_of(market)
+    assert (scored["crps"], scored["calibrated_crps"]) == (None, None)
+    # The outcome lies 0.75 sigmas over the median, between the levels 0.6 and 0.7; the last close on the level 0.4.
+    assert 0.6 <= scored["pit"] <= 0.7
+    assert (scored["p_up"], scored["brier"]) == pytest.approx((0.6, 0.16))
 
 
 def test_a_missing_bar_postpones_and_does_not_score_zero(market: Engine) -> None:
