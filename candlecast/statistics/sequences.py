@@ -9,8 +9,9 @@ How it is made, after each day, of the sums L (loss) and B (baseline's loss) of 
 
 1. skill s = 1 - sum L / sum B, residuals r = (1 - s) B - L of each day (the ratio to first order; they add up to 0);
 2. variance of sum r: the largest of three, because a variance that is too low makes false badges. Bartlett's over
-   1 + 2 overlap days, raised by what it misses of scores that overlap evenly; that of days that follow an
-   autoregression; that of weeks that do. The last two are for skill that comes and goes for days;
+   1 + 2 overlap days, raised by what it misses of scores that overlap evenly; that of weeks that follow an
+   autoregression; and, where scores do not span days, that of days that do, their memory one standard error longer
+   than it looks. The last two are for skill that comes and goes for days;
 3. t = (sum B - sum L) / its standard deviation, worth n observations: days over the larger of the sum of squared
    weights and the inflation of the variance. Brought nearer to 0 where the days are skewed so that t is too large: a
    forecaster that gains a little on most days and loses much on a few looks better than it is;
@@ -50,7 +51,7 @@ PRIOR: Final = 3.0
 
 WEEK: Final = 7  # days
 LONGEST_MEMORY: Final = 0.9  # of the autoregressions; above it a record has no mean to speak of
-ALLOWANCE: Final = 1.0  # standard errors by which the skewness may be worse than it looks
+ALLOWANCE: Final = 1.0  # standard errors by which skewness, and memory from day to day, may be worse than they look
 
 POWER_80: Final = 0.8416212335729143  # 80 % quantile of the normal distribution
 CENTURY: Final = 36525.0  # days
@@ -152,8 +153,9 @@ def _spread(gap: Floats, base: Floats, skill: Floats, active: Floats, overlap: f
         if weight > 0.0:
             both = active[..., lag:] * active[..., : gap.shape[-1] - lag]
             squares[..., lag:] += twice * weight**2 * np.cumsum(both, axis=-1)
-    lasting = np.maximum(_autoregressive(day, next_day), _autoregressive(week, next_week))
-    variance = np.maximum(overlapping, lasting)
+    variance = np.maximum(overlapping, _autoregressive(week, next_week))  # weeks are too few for an allowance
+    if overlap < 1.0:  # else days share what they were judged on, and Bartlett's weights know
+        variance = np.maximum(variance, _autoregressive(day, next_day, ALLOWANCE / np.sqrt(n_days)))
     n_obs = n_days * np.minimum(n_days / squares, day / variance)
     return np.sqrt(variance * n_obs / np.maximum(n_obs - 1.0, 0.0)), n_obs
 
@@ -169,10 +171,11 @@ def _products(gap: Floats, base: Floats, skill: Floats, lag: int) -> Floats:
     return products
 
 
-def _autoregressive(variance: Floats, covariance: Floats) -> Floats:
+def _autoregressive(variance: Floats, covariance: Floats, allowance: ArrayLike = 0.0) -> Floats:
     """Variance of the sum of parts that follow an autoregression: theirs, and their covariance with the next part."""
-    memory = np.clip(covariance / variance, 0.0, LONGEST_MEMORY)
-    return variance * (1.0 + memory) / (1.0 - memory)
+    memory = np.clip(covariance / variance + np.asarray(allowance), 0.0, LONGEST_MEMORY)
+    inflated: Floats = variance * (1.0 + memory) / (1.0 - memory)
+    return inflated
 
 
 def _skewness(gap: Floats, base: Floats, skill: Floats, n_days: Floats) -> Floats:
