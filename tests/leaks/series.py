@@ -1,9 +1,14 @@
 """Series to forecast from, cut out of the quiet world by hand, and what must not change a forecast of them."""
 
-from collections.abc import Sequence
+import os
+import pickle
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC
 from functools import cache
+from itertools import count
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +16,8 @@ import pandas as pd
 from candlecast.channels import PAST_ONLY
 from candlecast.forecasts import AMOUNT, Forecast, Forecaster, Result, Series
 from tests.leaks.world import VALUES, World
+
+_numbers = count()
 
 
 @cache
@@ -67,6 +74,39 @@ def assert_alone(forecaster: Forecaster, lookback: int, horizon: int, n_paths: i
     for order in ([0, 1, 2, 3, 4, 5], [5, 2, 4, 0, 3, 1], [2, 0], [4, 0, 2]):
         for place, result in zip(order, ask(forecaster, [asked[k] for k in order], horizon, n_paths), strict=True):
             assert_same_forecast(alone[place], result, f"{asked[place].symbol} in the order {order}")
+
+
+def assert_no_memory(make: Callable[[], Forecaster], lookback: int, horizon: int, n_paths: int = 4) -> None:
+    """A process that was asked about a later origin of a symbol before says what one says that never was."""
+    name = f"NEW{next(_numbers)}"
+    early, late = (replace(series("BTCUSDT", end, lookback, horizon), symbol=name) for end in (900, 907))
+    late = replace(late, ohlcv=late.ohlcv * np.linspace(1.0, 3.0, lookback)[:, None])
+    fresh = elsewhere(lambda: ask(make(), [early], horizon, n_paths)[0])
+
+    forecaster = make()
+    later, after = ask(forecaster, [late, early], horizon, n_paths)
+    assert isinstance(later, Forecast)
+    assert_same_forecast(fresh, after, "after a later origin")
+    assert_same_forecast(fresh, ask(make(), [early], horizon, n_paths)[0], "of another instance, after a later origin")
+
+
+def elsewhere(work: Callable[[], Any]) -> Any:
+    """What `work` returns in a process that has done nothing since this line."""
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 says so of any process with threads
+        pid = os.fork()
+    if pid == 0:
+        try:
+            with os.fdopen(writing, "wb") as out:
+                pickle.dump(work(), out)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        content = answer.read()
+    os.waitpid(pid, 0)
+    return pickle.loads(content)
 
 
 def assert_blind(forecaster: Forecaster, lookback: int, horizon: int, n_paths: int = 4) -> None:

@@ -1,6 +1,7 @@
 """An encoder that was given the whole future, as a training gives it, still tells each row only what was known then."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,18 +34,19 @@ def leaders(world: World) -> Leaders:
 
 
 def encode(symbol: str, last: int, world: World, entries: pd.DataFrame, bars: Leaders) -> np.ndarray:
-    """As of the close of the symbol's bar number `last` - 1."""
+    """The tensor as of the close of the symbol's bar number `last` - 1."""
+    return encoded(symbol, last, world, entries, bars)[0]
+
+
+def encoded(
+    symbol: str, last: int, world: World, entries: pd.DataFrame, bars: Leaders
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The tensor, and what the ledger keeps about it."""
     opened, closed = grid(world, symbol)
     back, ahead = slice(last - N_LOOKBACK, last), slice(last, last + N_HORIZON)
-    return EventEncoder(entries, bars).encode(
-        instrument(symbol),
-        "1h",
-        opened[back],
-        closed[back],
-        opened[ahead],
-        closed[ahead],
-        issued_at=instant(closed[last - 1]),
-    )
+    times = (opened[back], closed[back], opened[ahead], closed[ahead])
+    encoder = EventEncoder(entries, bars)
+    return encoder.tensor_and_context(instrument(symbol), "1h", *times, issued_at=instant(closed[last - 1]))
 
 
 def instant(at: np.datetime64) -> datetime:
@@ -62,9 +64,11 @@ def later_leaders(bars: Leaders, after: np.datetime64, value: float | None) -> L
 def test_a_whole_future_in_the_encoder_is_not_read(quiet_world: World, symbol: str, last: int) -> None:
     bars, moment = leaders(quiet_world), grid(quiet_world, symbol)[1][last - 1]
     known = quiet_world.known_calendar(instant(moment))
-    truncated = encode(symbol, last, quiet_world, known, later_leaders(bars, moment, None))
+    truncated, told = encoded(symbol, last, quiet_world, known, later_leaders(bars, moment, None))
 
-    assert np.array_equal(encode(symbol, last, quiet_world, quiet_world.calendar, bars), truncated)
+    whole, whole_told = encoded(symbol, last, quiet_world, quiet_world.calendar, bars)
+    assert np.array_equal(whole, truncated)
+    assert whole_told == told
     entries = quiet_world.calendar.copy()
     entries.loc[entries["known_at"] > pd.Timestamp(instant(moment)), ["forecast", "previous", "actual"]] = 1e6
     assert np.array_equal(encode(symbol, last, quiet_world, entries, later_leaders(bars, moment, 1e6)), truncated)
@@ -76,17 +80,37 @@ def test_a_row_knows_nothing_that_came_after_its_own_close(
     quiet_world: World, symbol: str, last: int, back: int
 ) -> None:
     """Cut inside the lookback: what became known after a row's close changes neither that row nor those before it."""
-    bars, row = leaders(quiet_world), N_LOOKBACK - back
-    moment = grid(quiet_world, symbol)[1][last - back - 1]
-    before = encode(symbol, last, quiet_world, quiet_world.calendar, bars)
+    assert_blind_to_later(quiet_world, symbol, last, back)
 
-    entries = quiet_world.calendar.copy()
+
+@pytest.mark.parametrize(("symbol", "last"), CASES)
+def test_the_bar_before_a_release_does_not_know_it(quiet_world: World, symbol: str, last: int) -> None:
+    """The same cut, right before each of the newest numbers that came within the lookback."""
+    closed = grid(quiet_world, symbol)[1]
+    entries = quiet_world.calendar
+    told = naive(entries[np.isfinite(entries["actual"]) & entries["family"].notna()]["known_at"])
+    rows = np.unique(np.searchsorted(closed, told, side="right"))
+    inside = rows[(rows > last - N_LOOKBACK) & (rows < last)]
+
+    assert len(inside) >= 3
+    for row in inside[-7:]:
+        assert_blind_to_later(quiet_world, symbol, last, last - int(row))
+
+
+def assert_blind_to_later(world: World, symbol: str, last: int, back: int) -> None:
+    """All but the newest `back` rows of the lookback know nothing of what came after their own last close."""
+    bars, row = leaders(world), N_LOOKBACK - back
+    moment = grid(world, symbol)[1][last - back - 1]
+    before = encode(symbol, last, world, world.calendar, bars)
+
+    entries = world.calendar.copy()
     later = entries["known_at"] > pd.Timestamp(instant(moment))
-    entries.loc[later, ["forecast", "previous", "actual"]] = 1e6
+    entries.loc[later, ["forecast", "previous"]] = 0.0
+    entries.loc[later, "actual"] = -1e6
     entries.loc[later, "ts"] += pd.Timedelta(days=3)
     entries.loc[later, "impact"] = "High"
-    after = encode(symbol, last, quiet_world, entries, later_leaders(bars, moment, 1e6))
-    cut = encode(symbol, last, quiet_world, entries[~later], later_leaders(bars, moment, None))
+    after = encode(symbol, last, world, entries, later_leaders(bars, moment, 1e6))
+    cut = encode(symbol, last, world, entries[~later], later_leaders(bars, moment, None))
 
     assert np.array_equal(before[:row], after[:row])
     assert np.array_equal(before[:row], cut[:row])
@@ -111,7 +135,7 @@ def test_a_surprise_is_measured_by_what_was_forecast_before_and_surprises_before
     for family in ("CPI", "NFP"):
         all_of_them = FirstPrints.surprises(whole, family)
         assert all_of_them.told.sum() >= 5
-        for at in all_of_them.visible_at[all_of_them.told]:
+        for at in all_of_them.visible_at[all_of_them.told][-5:]:
             moment = instant(np.datetime64(int(at), "s"))
             then = FirstPrints.surprises(first_prints(quiet_world.known_calendar(moment)), family)
             assert then.visible_at[-1] == at

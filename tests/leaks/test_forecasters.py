@@ -8,7 +8,7 @@ import pytest
 from candlecast.baselines import RandomWalk
 from candlecast.forecasts import CLOSE, Forecaster
 from jobs.baselines import baseline
-from tests.leaks.series import ask, assert_alone, assert_blind, series, some
+from tests.leaks.series import ask, assert_alone, assert_blind, assert_no_memory, series, some
 from tests.leaks.test_reading import plain_scale
 
 LOOKBACK = {"rw": 100, "hourweek": 200, "snaive": 200, "garch": 230, "lgbm": 240}
@@ -22,6 +22,11 @@ def named(request: pytest.FixtureRequest) -> tuple[Forecaster, int]:
 def test_a_baseline_does_not_notice_its_neighbours(named: tuple[Forecaster, int]) -> None:
     forecaster, lookback = named
     assert_alone(forecaster, lookback, 6, 3)
+
+
+@pytest.mark.parametrize("name", LOOKBACK)
+def test_a_baseline_remembers_no_other_origin(name: str) -> None:
+    assert_no_memory(lambda: baseline(name), LOOKBACK[name], 6, 3)
 
 
 def test_a_baseline_reads_no_value_past_the_issue(named: tuple[Forecaster, int]) -> None:

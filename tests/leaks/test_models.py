@@ -1,5 +1,6 @@
 """The networks: what a forecast is made of ends at the issue, in the model's attention too, and stays in its row."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from candlecast.forecasts import AMOUNT, CLOSE, VOLUME  # noqa: E402
+from candlecast.forecasts import AMOUNT, CLOSE, VOLUME, Forecast, Forecaster  # noqa: E402
 from inference_server.kronos.forecaster import KronosForecaster  # noqa: E402
 from inference_server.kronos.sampling import PathStreams, Sampling  # noqa: E402
 from inference_server.kronos.scaling import complete_bars, scale_bars  # noqa: E402
-from tests.leaks.series import ask, assert_alone, assert_blind, series  # noqa: E402
+from tests.leaks.series import ask, assert_alone, assert_blind, assert_same_forecast, series  # noqa: E402
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "inference_server" / "weights" / "kronos-nano"
 LOOKBACK, HORIZON = 48, 3
@@ -22,20 +23,40 @@ def kronos() -> KronosForecaster:
     return KronosForecaster.load(WEIGHTS, name="kronos-nano")
 
 
+@pytest.fixture(scope="module")
+def chronos2(tiny_chronos2: Path) -> Forecaster:
+    from inference_server.chronos2 import Chronos2Forecaster  # takes seconds
+
+    return Chronos2Forecaster.load(tiny_chronos2)
+
+
 def test_kronos_does_not_notice_its_neighbours(kronos: KronosForecaster) -> None:
     assert_alone(kronos, LOOKBACK, HORIZON)
+
+
+@pytest.mark.parametrize("model", ["kronos", "chronos2"])
+def test_a_model_remembers_no_other_origin(
+    model: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two names for one symbol, the same seed for both: a later origin that one was asked about first tells nothing."""
+    forecaster = request.getfixturevalue(model)
+    monkeypatch.setattr(f"{type(forecaster).__module__}.seed_for", lambda *of: 7)
+    early, late = (series("BTCUSDT", end, LOOKBACK, HORIZON) for end in (900, 903))
+    late = replace(late, ohlcv=late.ohlcv * np.linspace(1.0, 3.0, LOOKBACK)[:, None])
+    (fresh,) = ask(forecaster, [replace(early, symbol="NEW-A")], HORIZON)
+    after = ask(forecaster, [replace(late, symbol="NEW-B"), replace(early, symbol="NEW-B")], HORIZON)[1]
+
+    assert isinstance(fresh, Forecast)
+    assert_same_forecast(fresh, replace(after, symbol="NEW-A"), "after a later origin")
 
 
 def test_kronos_reads_no_value_past_the_issue(kronos: KronosForecaster) -> None:
     assert_blind(kronos, LOOKBACK, HORIZON)
 
 
-def test_chronos_2_does_not_notice_its_neighbours_nor_read_past_the_issue(tiny_chronos2: Path) -> None:
-    from inference_server.chronos2 import Chronos2Forecaster
-
-    chronos = Chronos2Forecaster.load(tiny_chronos2)
-    assert_alone(chronos, LOOKBACK, HORIZON)
-    assert_blind(chronos, LOOKBACK, HORIZON)
+def test_chronos_2_does_not_notice_its_neighbours_nor_read_past_the_issue(chronos2: Forecaster) -> None:
+    assert_alone(chronos2, LOOKBACK, HORIZON)
+    assert_blind(chronos2, LOOKBACK, HORIZON)
 
 
 def test_what_chronos_2_is_told_ahead_is_the_schedule_alone(tiny_chronos2: Path) -> None:

@@ -38,6 +38,8 @@ def test_a_lookback_is_what_an_outsider_had(market: Engine, world: World, interv
         assert seconds(one.series.opened_at) == [int(at.timestamp()) for at in known["ts"]], symbol
         # Holes stay holes, and a correction that came later is not in it.
         assert np.array_equal(one.series.ohlcv[:, :AMOUNT], known[VALUES].to_numpy()), symbol
+        amount = known["volume"] * known[["open", "high", "low", "close"]].mean(axis=1)
+        assert one.series.ohlcv[:, AMOUNT] == pytest.approx(amount.to_numpy(), rel=1e-12), symbol
         assert one.lookback_start == known["ts"].iloc[0]
         assert one.lookback_end == known["closed_at"].iloc[-1]
         assert one.series.last_close == known["close"].iloc[-1]

@@ -10,13 +10,15 @@ import pandas as pd
 import pytest
 from sqlalchemy import Engine, text
 
+from candlecast.baselines import RandomWalk
+from candlecast.forecasts import Forecast
 from candlecast.portfolio import Bars, Signals, calendar_time
 from candlecast.store.embedded import EmbeddedPostgres
 from candlecast.store.engine import create_engine
 from jobs.predict import Request, predict
 from jobs.score import score
 from tests.conftest import drop_database, run_sql
-from tests.leaks.asof import REQUEST
+from tests.leaks.asof import REQUEST, read
 from tests.leaks.world import DAY, HOUR, SETTLE, World, fill
 
 STEPS = {"1h": (1, 4, 24), "1d": (1, 5, 20)}
@@ -86,6 +88,29 @@ def assert_scored_as_known(engine: Engine, world: World, interval: str, as_of: d
             assert found.record == "replay"
     assert not newest, "scores of steps that nobody judges"
     return n_found
+
+
+@pytest.mark.parametrize(("interval", "slots"), [("1h", HOURLY[::3]), ("1d", DAILY[:1])], ids=["1h", "1d"])
+def test_the_ledger_holds_the_forecast_of_what_was_read(
+    issued: Engine, world: World, interval: str, slots: list[datetime]
+) -> None:
+    """The whole job, replayed in a store that holds the future: its rows are those of the series of the slot."""
+    for slot in slots:
+        with issued.connect() as conn:
+            found, _ = read(conn, interval, slot)
+        assert found
+        for symbol, one in found.items():
+            query = "SELECT * FROM candlecast.ml_predictions WHERE (symbol, interval, issued_at) = (:s, :i, :at)"
+            row = rows(issued, query, s=symbol, i=interval, at=one.series.issued_at)[0]
+            newest = world.known_bars(symbol, interval, slot).iloc[-1]
+            (walk,) = RandomWalk().forecast([one.series], horizon=24, n_paths=4)
+            assert isinstance(walk, Forecast)
+            assert (row.issued_at, row.last_close) == (newest["closed_at"], newest["close"])
+            assert [at.replace(tzinfo=UTC) for at in one.target_at.astype("datetime64[s]").tolist()] == row.target_at
+            assert row.target_at[0] > slot - timedelta(seconds=SETTLE[symbol])
+            assert np.array_equal(np.array(row.fan).reshape(-1, 11), walk.fan)
+            assert (bytes(row.data_hash), row.scale, row.seed) == (one.data_hash, one.scale, walk.seed)
+            assert row.status == "replay"
 
 
 @pytest.mark.parametrize("interval", ["1h", "1d"])

@@ -38,7 +38,8 @@ MUTANTS: Final = (
             Edit(
                 CHRONOS2,
                 "            [inputs], prediction_length=horizon, quantile_levels=list(LEVELS), cross_learning=False\n",
-                '            [inputs, *({"target": one.target} for one in self._together if isinstance(one, Task))],\n'
+                "            [inputs, *({**inputs, 'target': one.target, 'past_covariates': one.past}\n"
+                "            for one in self._together if isinstance(one, Task))],\n"
                 "            prediction_length=horizon, quantile_levels=list(LEVELS), cross_learning=True\n",
             ),
         ),
@@ -108,9 +109,9 @@ MUTANTS: Final = (
                 "candlecast/baselines/hour_week.py",
                 "        base, ahead = deseasonalised(returns, series.opened_at[1:], series.target_opened_at, "
                 "series.interval)\n",
-                "        made = deseasonalised(returns, series.opened_at[1:], series.target_opened_at, "
+                "        base, ahead = deseasonalised(returns, series.opened_at[1:], series.target_opened_at, "
                 "series.interval)\n"
-                "        base, ahead = _FITTED.setdefault(series.symbol, made)\n",
+                "        base = _FITTED.setdefault(series.symbol, base)\n",
             ),
             Edit("candlecast/baselines/hour_week.py", "PASSES: Final = 3 ", "_FITTED: dict = {}\nPASSES: Final = 3 "),
         ),
