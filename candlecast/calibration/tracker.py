@@ -32,9 +32,15 @@ from candlecast.forecasts import LEVELS
 
 Times = NDArray[np.datetime64]
 
-GAIN: Final = 0.005  # of the width, per scheduled bar and error of both sides
-TILT_GAIN: Final = 0.001
-OWN_GAIN: Final = 0.001
+# The gain of the width, per scheduled bar and error of both sides, is EAGER / (bars learned from + PATIENCE * overlap),
+# and never below GAIN / overlap ** CALM; overlap is how many outcomes are worth one, 0.46 times the step.
+GAIN: Final = 0.0025
+CALM: Final = 0.5
+EAGER: Final = 5.0
+PATIENCE: Final = 10.0
+HASTY: Final = 0.05
+TILT_SHARE: Final = 0.2  # of that gain
+OWN_SHARE: Final = 0.2
 FADE: Final = 0.0005  # of tilt and own part, per bar: a memory of 2,000 bars
 MOST_BARS: Final = 50.0  # that one outcome may stand for
 LOWEST, HIGHEST = np.log(0.5), np.log(4.0)
@@ -52,7 +58,7 @@ BARS_A_WEEK: Final[dict[str, dict[str, float]]] = {
 WEEK_S: Final = 7 * 86400
 
 _MISSES: Final = np.minimum(LEVELS, 1.0 - np.asarray(LEVELS))  # [Q] the share that should fall beyond each level
-_OF_CLASS: Final = ("width", "tilt", "past_s", "past")
+_OF_CLASS: Final = ("width", "tilt", "learned", "past_s", "past")
 _OF_SYMBOL: Final = ("own", "last_s", "spacing", "n", "n_eff")
 _SIDE: Final = np.where(np.arange(len(LEVELS)) < MEDIAN, -1.0, 1.0)
 
@@ -97,6 +103,7 @@ class Tracker:
         g, q = len(self.steps), len(LEVELS)
         self._width = np.zeros((0, g, q))  # [C, G, Q] the same in a level and its mirror image
         self._tilt = np.zeros((0, g, q))  # [C, G, Q] the opposite in them
+        self._learned = np.zeros((0, g))  # [C, G] bars that its outcomes stood for, a mean over its symbols
         self._past_s = np.zeros((0, g, KEPT))  # [C, G, K] moments, rising, and from each on
         self._past = np.zeros((0, g, KEPT, q))  # [C, G, K, Q] width + tilt; before the first outcome 0
         self._class_of = np.zeros(0, dtype=np.intp)  # [S]
@@ -181,16 +188,20 @@ class Tracker:
         of_class = self._class_of[row]
         peers = np.zeros(self._width.shape[:2])
         np.add.at(peers, self._class_of, self._last_s > now_s - ACTIVE_S)
-        share = bars[:, None] / peers[of_class, step][:, None]
+        place, share = (of_class, step), bars / peers[of_class, step]
+        overlap = np.maximum(1.0, OVERLAP_PER_STEP * np.asarray(self.steps))
+        gain = np.maximum(EAGER / (self._learned + PATIENCE * overlap), GAIN / overlap**CALM)
+        gain = np.minimum(gain, HASTY)[..., None]
         wide, tilt = mean + mean[:, ::-1], mean - mean[:, ::-1]
-        pooled = np.zeros_like(self._width)
-        np.add.at(pooled, (of_class, step), share * wide)
-        np.clip(self._width + GAIN * pooled, LOWEST, HIGHEST, out=self._width)
-        kept = np.exp(-FADE * bars)[:, None]
-        self._own[row, step] = kept * self._own[row, step] + OWN_GAIN * (bars[:, None] * wide - pooled[of_class, step])
-        moved = np.zeros_like(self._tilt)
-        np.add.at(moved, (of_class, step), share * (TILT_GAIN * tilt - FADE * self._tilt[of_class, step]))
+        pooled, moved = np.zeros_like(self._width), np.zeros_like(self._tilt)
+        np.add.at(pooled, place, share[:, None] * wide)
+        np.add.at(moved, place, share[:, None] * (TILT_SHARE * gain[place] * tilt - FADE * self._tilt[place]))
+        np.add.at(self._learned, place, share)
+        np.clip(self._width + gain * pooled, LOWEST, HIGHEST, out=self._width)
         self._tilt += moved
+        kept = np.exp(-FADE * bars)[:, None]
+        apart = bars[:, None] * wide - pooled[place]
+        self._own[row, step] = kept * self._own[row, step] + OWN_SHARE * gain[place] * apart
         self._remember(of_class, step, now_s)
 
     def _errors(self, row: NDArray[np.intp], step: NDArray[np.intp], issued_s: Floats, reach: Floats) -> Floats:
