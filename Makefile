@@ -2,7 +2,7 @@
 SHELL := bash
 PY ?=
 BIN := .venv/bin
-BENCHES := kronos_rollout kronos_decode kronos_memory baseline events batch predict_5000 ledger scoring gateway server nano
+BENCHES := kronos_rollout kronos_decode kronos_memory baseline events batch predict_5000 ledger seal scoring calibration gateway server nano
 
 .PHONY: help demo test check bench setup-all setup-dev clean
 

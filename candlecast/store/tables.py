@@ -190,6 +190,7 @@ ml_predictions: Final = Table(
     CheckConstraint("issued_at < target_at[1]", name="target_at"),
     # The newest forecast of a model is one probe; the unique constraint's index, read backwards, serves it.
     Index(None, "interval", "issued_at"),
+    Index(None, "recorded_at", postgresql_using="brin"),
 )
 
 ledger_heads: Final = Table(

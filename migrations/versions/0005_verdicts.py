@@ -1,4 +1,7 @@
-"""Verdicts: whether a model beats the baseline, cell by cell, as the scorer last judged them."""
+"""Verdicts: whether a model beats the baseline, cell by cell, as the scorer last judged them.
+
+And an index by which a day's forecasts are found to be sealed: rows come in the order of `recorded_at`.
+"""
 
 from alembic import op
 
@@ -45,7 +48,11 @@ CREATE TABLE candlecast.skill_verdicts (
 def upgrade() -> None:
     op.execute(VERDICTS)
     protect(op, "skill_verdicts", ("INSERT", "DELETE"))
+    op.create_index(
+        "ml_predictions_recorded_at_idx", "ml_predictions", ["recorded_at"], postgresql_using="brin", schema="candlecast"
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ml_predictions_recorded_at_idx", table_name="ml_predictions", schema="candlecast")
     op.drop_table("skill_verdicts", schema="candlecast")

@@ -1,6 +1,6 @@
 -- verdict_write: the verdicts that were judged together, in place of those before.
 --
--- Parameters  one value per column of skill_verdicts; run once per row, after verdict_clear in the same transaction
+-- Parameters  one value per column of skill_verdicts; run once per row, after the old ones were removed in the same transaction
 -- Read by     candlecast.store.verdicts
 
 INSERT INTO candlecast.skill_verdicts (
