@@ -63,6 +63,7 @@ def score_line(job: str, report: "ScoreReport") -> str:
     return (
         f"{job}: {report.n_scored} steps scored, {report.n_pending} still open, {report.n_voided} void"
         f"{f' ({reasons})' if reasons else ''} in {report.seconds:.1f} s."
+        + "".join(f"\n  LEAK ALARM: {sentence}" for sentence in report.alarms)
     )
 
 

@@ -27,6 +27,7 @@ from candlecast.store.scores import (
     void_pairs,
 )
 from jobs.run import newest_slot, open_run
+from jobs.verdicts import refresh_verdicts
 
 PAIRS_PER_CHUNK: Final = 20_000  # one transaction, under a second
 SETS_PER_CHUNK: Final = 2_000  # of paths: 10 MB at 100 paths and 4 steps
@@ -49,6 +50,7 @@ class ScoreReport:
     seconds: float
     voids: dict[str, int] = field(default_factory=dict)
     n_path_sets: int = 0
+    alarms: list[str] = field(default_factory=list)
 
     def facts(self) -> dict[str, Any]:
         """The counts by name."""
@@ -104,6 +106,8 @@ def score(
     _update_sums(engine, interval)
     with engine.begin() as conn:
         refresh_performance(conn)
+    with engine.begin() as conn:
+        alarms = refresh_verdicts(conn, moment)
     with engine.connect() as conn:
         n_pending, n_overdue = count_pending(conn, interval, moment)
     return ScoreReport(
@@ -115,6 +119,7 @@ def score(
         time.monotonic() - started,
         voids,
         n_path_sets,
+        alarms,
     )
 
 

@@ -3,7 +3,7 @@
 All cells of one record are judged together, whatever their number, so that the badges on a page hold for the page.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -12,7 +12,10 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import Connection
 
+from candlecast.calibration import leak_alarm
 from candlecast.scoring import SCORED_STEPS
+from candlecast.statistics.comparison import skill_of_sums
+from candlecast.statistics.overlap import span_days
 from candlecast.store.verdicts import SERIES, Behind, read_behind, read_days, write_verdicts
 from candlecast.verdicts import Cell, judge, overlap_in_days
 
@@ -26,15 +29,51 @@ BARS_PER_DAY: Final = {
     "1d": {"crypto": 1.0, "forex_commodity": 1.0, "equity": 1.0, ALL: 5 / 7},
 }
 
+FEWEST_A_WEEK: Final = {"1h": 35.0, "1d": 5.0}  # bars of the slowest venue
+
 SUMS: Final = ["n_common", "n_pairs", "loss", "base"]
 
 
-def refresh_verdicts(conn: Connection, moment: datetime) -> int:
-    """Judge every cell anew by the days that were over at `moment`, in the caller's transaction; how many cells."""
+def refresh_verdicts(conn: Connection, moment: datetime) -> list[str]:
+    """Judge every cell anew by the days that were over at `moment`, in the caller's transaction.
+
+    Gives a sentence for each cell whose served band is too good to be honest.
+    """
     days = read_days(conn, moment.astimezone(UTC).date())
-    rows = judged(days, read_behind(conn), moment)
-    write_verdicts(conn, rows)
-    return len(rows)
+    write_verdicts(conn, judged(days, read_behind(conn), moment))
+    return alarms(days)
+
+
+def groups(frame: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[Any, pd.DataFrame]]:
+    """The rows of each value of `names`, in their order; steps are plain integers."""
+    for key, group in frame.groupby(list(names), sort=True):
+        yield tuple(one.item() if isinstance(one, np.generic) else one for one in key), group
+
+
+def alarms(days: pd.DataFrame) -> list[str]:
+    """Cells of a model and step whose served band beats the best baseline's by more than its sampling error explains.
+
+    Each is measured by baseline-rw on the rows it has in common with it; the best baseline is the one that gains most.
+    The report compares on the rows in common with each baseline itself.
+    """
+    keys = ["interval", "record", "step"]
+    compared = days[days["n_common"] > 0].groupby([*keys, "model_name", "day"], as_index=False)
+    found: list[str] = []
+    for (interval, record, step), group in groups(compared[["band_loss", "band_base"]].sum(), keys):
+        best, models = 1.0, {}
+        for (name,), rows in groups(group, ["model_name"]):
+            mine, theirs = (rows[column].to_numpy(np.float64) for column in ("band_loss", "band_base"))
+            if name.startswith("baseline-") and theirs.sum() > 0.0:
+                best = min(best, float(mine.sum() / theirs.sum()))
+            else:
+                models[name] = skill_of_sums(mine, theirs, span_days(step, FEWEST_A_WEEK[interval]))
+        found += [
+            f"{name} {interval} step {step} ({record}): its 80 % band is {gain.value - (1 - best):.1%} better than "
+            "the best baseline's, look for a leak"
+            for name, gain in models.items()
+            if leak_alarm(1.0 - gain.value, best, gain.se / best)
+        ]
+    return found
 
 
 def judged(days: pd.DataFrame, behind: Behind, moment: datetime) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from candlecast.store.sql import load
 
 DAY_COLUMNS: Final = (
     "interval", "model_name", "record", "asset_class", "step", "day", "n_common", "n_pairs", "loss", "base",
+    "band_loss", "band_base",
 )  # fmt: skip
 SERIES: Final = ["interval", "model_name", "record", "asset_class", "step"]
 

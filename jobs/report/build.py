@@ -14,12 +14,12 @@ from candlecast.store.calendar import read_calendar
 from candlecast.store.instruments import read_instruments
 from candlecast.store.reports import read_judged_days, read_pits, read_shifts, read_signals, read_voids
 from jobs.report import five
-from jobs.report.cells import ALL, BASELINE, alarms, cells_of, groups, pit_cells, with_all_classes
+from jobs.report.cells import ALL, BASELINE, alarms, cells_of, pit_cells, with_all_classes
 from jobs.report.markdown import markdown
 from jobs.report.pictures import draw_all
 from jobs.report.portfolios import KEYS, daily, narrow_only, read_bars, sharpe_cells
 from jobs.run import newest_slot, open_run
-from jobs.verdicts import judged
+from jobs.verdicts import groups, judged
 
 VERSION: Final = 1
 SHIFT_STEPS: Final = (4, 5, 24)  # a few bars and about a day or a week: 1h has 4 and 24, 1d has 5

@@ -5,7 +5,7 @@ one day count as that day.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from candlecast.statistics.estimate import Estimate
 from candlecast.statistics.overlap import span_days
 from candlecast.statistics.uniformity import uniformity_of_counts
 from candlecast.store.reports import CELL
+from jobs.verdicts import groups
 
 ALL: Final = "all"
 BASELINE: Final = "baseline-rw"
@@ -41,12 +42,6 @@ def told(estimate: Estimate) -> dict[str, float | None]:
 def known(value: float | None) -> float | None:
     """The number, or None where there is none."""
     return value if value is not None and math.isfinite(value) else None
-
-
-def groups(frame: pd.DataFrame, names: Sequence[str]) -> Iterator[tuple[Any, pd.DataFrame]]:
-    """The rows of each value of `names`, in their order; steps are plain integers."""
-    for key, group in frame.groupby(list(names), sort=True):
-        yield tuple(one.item() if isinstance(one, np.generic) else one for one in key), group
 
 
 def with_all_classes(days: pd.DataFrame) -> pd.DataFrame:

@@ -48,9 +48,8 @@ CREATE TABLE candlecast.skill_verdicts (
 def upgrade() -> None:
     op.execute(VERDICTS)
     protect(op, "skill_verdicts", ("INSERT", "DELETE"))
-    op.create_index(
-        "ml_predictions_recorded_at_idx", "ml_predictions", ["recorded_at"], postgresql_using="brin", schema="candlecast"
-    )
+    name, columns = "ml_predictions_recorded_at_idx", ["recorded_at"]
+    op.create_index(name, "ml_predictions", columns, postgresql_using="brin", schema="candlecast")
 
 
 def downgrade() -> None:

@@ -5,7 +5,8 @@
 -- Read by     candlecast.store.verdicts
 --
 -- loss, base: sums of fair CRPS in sigmas of one bar, of all instruments of the class. n_common counts pairs without
--- sample paths too, which have no CRPS; of those that have one there are n_pairs.
+-- sample paths too, which have no CRPS; of those that have one there are n_pairs. band_loss, band_base: sums of the
+-- interval score of the served band and of the baseline's, over all n_common.
 
 SELECT
     array_agg(interval) AS interval,
@@ -17,14 +18,18 @@ SELECT
     array_agg(n_common) AS n_common,
     array_agg(n_pairs) AS n_pairs,
     array_agg(loss) AS loss,
-    array_agg(base) AS base
+    array_agg(base) AS base,
+    array_agg(band_loss) AS band_loss,
+    array_agg(band_base) AS band_base
 FROM (
     SELECT
         days.interval, days.model_name, days.record, instruments.asset_class, days.step, days.day,
         sum(days.n_common)::bigint AS n_common,
         sum(days.n_common_crps)::bigint AS n_pairs,
         sum(days.common_crps) AS loss,
-        sum(days.baseline_crps) AS base
+        sum(days.baseline_crps) AS base,
+        sum(days.common_interval_score) AS band_loss,
+        sum(days.baseline_interval_score) AS band_base
     FROM candlecast.score_days AS days
     INNER JOIN candlecast.instruments ON instruments.symbol = days.symbol
     WHERE days.model_name <> 'baseline-rw'

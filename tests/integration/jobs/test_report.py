@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from candlecast.store.calendar import upsert_entries
+from jobs.closing import score_line
 from jobs.report.build import build, write_report
 from jobs.report.five import event_days, surprises
 from jobs.score import score
@@ -33,13 +34,13 @@ def record(engine: Engine) -> Engine:
             rows.append(forecast(hour, closes[hour], symbol=symbol, seed=seed))
             rows.append(
                 forecast(
-                    hour, closes[hour], symbol=symbol, model_name="kronos", drift=0.0005, seed=seed + 5, factor=0.5
+                    hour, closes[hour], symbol=symbol, model_name="kronos", drift=0.0005, seed=seed + 5, factor=1.2
                 )
             )
     issue(engine, rows)
     with engine.begin() as conn:
         upsert_entries(conn, releases(datetime(2022, 1, 1, tzinfo=UTC), AS_OF + timedelta(days=30)))
-    score(engine, "1h", as_of=AS_OF)
+    assert score(engine, "1h", as_of=AS_OF).alarms == []
     return engine
 
 
@@ -76,7 +77,7 @@ def test_each_number_is_what_the_scores_add_up_to(record: Engine) -> None:
     assert found["n"] == found["n_common"] == mine.n
     assert found["coverage"]["inside"]["value"] == pytest.approx(float(mine.inside))
     assert found["raw_coverage"]["inside"]["value"] == pytest.approx(float(mine.raw_inside))
-    assert found["coverage"]["inside"]["value"] < found["raw_coverage"]["inside"]["value"]
+    assert found["coverage"]["inside"]["value"] > found["raw_coverage"]["inside"]["value"]
     assert found["crps_skill"]["value"] == pytest.approx(mine.crps_skill)
     assert found["interval_skill"]["value"] == pytest.approx(mine.interval_skill)
     assert found["hit_rate"]["value"] == pytest.approx(float(mine.hit_rate))
@@ -163,8 +164,10 @@ def test_a_band_that_is_too_good_raises_the_alarm(engine: Engine) -> None:
         drift = float(np.log(closes[hour + 1] / closes[hour]))
         rows.append(forecast(hour, closes[hour], model_name="kronos", drift=drift, seed=3, factor=0.5))
     issue(engine, rows)
-    score(engine, "1h", as_of=AS_OF)
+    report = score(engine, "1h", as_of=AS_OF)
 
+    assert any(one.startswith("kronos 1h step 1 (replay): its 80 % band is") for one in report.alarms)
+    assert "LEAK ALARM" in score_line("score-signals-1h", report)
     alarmed = made(engine)["leak_alarms"]
 
     assert {(one["model_name"], one["step"]) for one in alarmed} >= {("kronos", 1)}
