@@ -168,9 +168,18 @@ def test_moved_paths_keep_their_ranks(paths: np.ndarray, low: float, high: float
 def test_one_miss_moves_both_sides_by_the_gain_of_its_error() -> None:
     one = learned(labels([2.5]))
 
-    # p90 missed: error 0.9 above, -0.1 below; width + 0.005 * 0.8, tilt +- 0.001 * 1.0, hidden below while n_eff < 30
-    assert np.log(factor(one, P90)) == pytest.approx(tracker.GAIN * 0.8 + tracker.TILT_GAIN)
-    assert np.log(factor(one, P10)) == pytest.approx(tracker.GAIN * 0.8 - tracker.TILT_GAIN)
+    # p90 missed: error 0.9 above and -0.1 below, so the width gets 0.8 gains, the tilt 0.2 gains of 1.0. The first gain
+    # would be 5 / 10 and is held at 0.05.
+    assert np.log(factor(one, P90)) == pytest.approx(0.05 * (0.8 + 0.2))
+    assert np.log(factor(one, P10)) == pytest.approx(0.05 * (0.8 - 0.2))
+
+
+def test_the_gain_falls_with_what_was_learned_and_stays_above_its_floor() -> None:
+    calm = [0.0] * 3000
+    before, after = learned(labels(calm)), learned(labels([*calm, 2.5]))
+
+    # 5 / (3000 + 10) is under the floor of 0.0025; the width is at its lower bound of 0.5 by then
+    assert np.log(factor(after, P90) / factor(before, P90)) == pytest.approx(0.0025 * (0.8 + 0.2), rel=0.05)
 
 
 def test_a_band_of_half_the_width_is_doubled_and_then_holds_what_it_should() -> None:
@@ -253,8 +262,8 @@ def test_an_outcome_is_measured_against_the_factor_in_force_at_its_issue() -> No
     quick = labels(np.full(23, 2.5), step=24)
     one = learned(quick)
 
-    # Every one of the 23 was issued with factor 1 and missed: 23 times the step of the first.
-    wide = tracker.GAIN * 0.8 * 23
+    # Every one of the 23 was issued with factor 1 and missed, with gain 5 / (bars learned from + 10 * 0.46 * 24).
+    wide = sum(0.8 * 5.0 / (learned_from + 110.4) for learned_from in range(23))
     assert np.log(factor(one, P90, step=24) * factor(one, P10, step=24)) / 2 == pytest.approx(wide, rel=1e-6)
 
 
