@@ -130,7 +130,7 @@ def test_many_portfolios_at_once_equal_each_one_bar_by_bar(data: st.DataObject) 
 
 def test_turnover_is_what_the_position_changes_by_at_each_bar() -> None:
     # The signals of the first test: the position is 1, 1, 0, -1/2, 0 over bars 1 to 5, and nothing before and after.
-    bars = bars_of({hour: 100.0 for hour in range(8)})
+    bars = bars_of(dict.fromkeys(range(8), 100.0))
 
     turnover = calendar_time(signals_of((0, 2, 1), (1, 3, 1), (2, 4, -1), (3, 5, 0)), bars).turnover
 
@@ -139,7 +139,7 @@ def test_turnover_is_what_the_position_changes_by_at_each_bar() -> None:
 
 
 def test_the_last_signal_is_closed_on_the_bar_after_and_a_reversal_costs_twice() -> None:
-    bars = bars_of({hour: 100.0 for hour in range(6)})
+    bars = bars_of(dict.fromkeys(range(6), 100.0))
 
     turnover = calendar_time(signals_of((0, 1, 1), (1, 2, -1)), bars).turnover
 
@@ -148,7 +148,7 @@ def test_the_last_signal_is_closed_on_the_bar_after_and_a_reversal_costs_twice()
 
 
 def test_a_position_that_is_held_trades_nothing() -> None:
-    bars = bars_of({hour: 100.0 for hour in range(12)})
+    bars = bars_of(dict.fromkeys(range(12), 100.0))
 
     turnover = calendar_time(signals_of(*((hour, hour + 4, 1) for hour in range(8))), bars).turnover
 
