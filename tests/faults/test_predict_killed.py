@@ -143,7 +143,8 @@ def wait_until_started(engine: Engine, process: "subprocess.Popen[str]") -> None
 @pytest.mark.slow
 def test_of_two_runs_at_once_one_works_and_the_other_exits_75(engine: Engine, start: Start) -> None:
     fill(engine)
-    slow_rows(engine, 2)  # five rows: longer than the second process needs to start
+    # Five rows: longer than the second process needs to start, and shorter than it waits for a lock (10 s).
+    slow_rows(engine, 1.6)
 
     first = start()
     wait_until_started(engine, first)
