@@ -25,6 +25,8 @@ from tests.leaks.asof import REQUEST, forget, poison
 from tests.leaks.world import HOUR, SETTLE, SYMBOLS, World, fill, instrument
 from tests.overconfident import NAME, Overconfident
 
+pytestmark = pytest.mark.xdist_group("leaks-calibration")  # one database for all
+
 SLOTS = [datetime(2024, 10, 28, 0, 55, tzinfo=UTC) + k * timedelta(hours=5) for k in range(100)]
 LATEST = SLOTS[-1]
 MOMENTS = [LATEST - timedelta(hours=h, minutes=m) for h, m in ((0, 55), (31, 55), (97, 55), (190, 13))]

@@ -14,6 +14,8 @@ from inference_server.kronos.sampling import PathStreams, Sampling  # noqa: E402
 from inference_server.kronos.scaling import complete_bars, scale_bars  # noqa: E402
 from tests.leaks.series import ask, assert_alone, assert_blind, assert_same_forecast, series  # noqa: E402
 
+pytestmark = pytest.mark.xdist_group("leaks-models")  # one model for all
+
 WEIGHTS = Path(__file__).resolve().parents[2] / "inference_server" / "weights" / "kronos-nano"
 LOOKBACK, HORIZON = 48, 3
 

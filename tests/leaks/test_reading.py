@@ -15,6 +15,8 @@ from candlecast.sessions import Sessions
 from tests.leaks.asof import POISON_CALENDAR, assert_all_same, forget, poison, read
 from tests.leaks.world import DAY, HOUR, LEADERS, LOOKBACK, SETTLE, SYMBOLS, VALUES, World, instrument, schedule
 
+pytestmark = pytest.mark.xdist_group("leaks-reading")  # one database for all
+
 MOMENTS = [(interval, at) for interval, n in (("1h", 9), ("1d", 4)) for at in World.of().moments(interval, n, 1)]
 NAMES = [f"{interval}-{at:%m%dT%H%M%S}" for interval, at in MOMENTS]
 at_moments = pytest.mark.parametrize(("interval", "as_of"), MOMENTS, ids=NAMES)

@@ -19,7 +19,9 @@ from jobs.predict import Request, predict
 from jobs.score import score
 from tests.conftest import drop_database, run_sql
 from tests.leaks.asof import REQUEST, read
-from tests.leaks.world import DAY, HOUR, SETTLE, World, fill
+from tests.leaks.world import DAY, SETTLE, World, fill
+
+pytestmark = pytest.mark.xdist_group("leaks-scores")  # one database for all
 
 STEPS = {"1h": (1, 4, 24), "1d": (1, 5, 20)}
 HOURLY = [datetime(2024, 11, 4, 15, 55, tzinfo=UTC) + k * timedelta(hours=5) for k in range(9)]
@@ -116,25 +118,40 @@ def test_the_ledger_holds_the_forecast_of_what_was_read(
 @pytest.mark.parametrize("interval", ["1h", "1d"])
 def test_scores_know_what_the_market_had_answered(issued: Engine, world: World, interval: str) -> None:
     """Run by run through time: settled, arrived, and with the corrections of by then, for better or worse."""
-    first = HOURLY[0] if interval == "1h" else DAILY[0]
-    # Around closes: before the close itself, before it settled, after; then days later, when corrections have come.
-    offsets = [timedelta(minutes=5, seconds=5), timedelta(minutes=5, seconds=20), timedelta(minutes=66), 31 * HOUR]
-    if interval == "1d":
-        offsets = [timedelta(hours=18, seconds=905), timedelta(hours=18, seconds=920), timedelta(hours=19), 4 * DAY]
-    offsets.append(44 * HOUR if interval == "1h" else 5 * DAY)
-    counts = [score_at(issued, world, interval, first + gap) for gap in offsets]
+    counts = []
+    for as_of in telling_moments(issued, world, interval):
+        score(issued, interval, as_of=as_of)  # type: ignore[arg-type]
+        counts.append(assert_scored_as_known(issued, world, interval, as_of))
 
     assert counts == sorted(counts)
-    assert counts[-1] > 50 if interval == "1h" else counts[-1] > 15
-    last = score_at(issued, world, interval, first + 5 * DAY + 3 * HOUR)
-    assert last >= counts[-1]
+    assert counts[-1] > (50 if interval == "1h" else 15)
     revised = rows(issued, "SELECT count(*) AS n FROM candlecast.prediction_scores WHERE revision > 0")
     assert interval == "1d" or revised[0].n > 0
 
 
-def score_at(engine: Engine, world: World, interval: str, as_of: datetime) -> int:
-    score(engine, interval, as_of=as_of)  # type: ignore[arg-type]
-    return assert_scored_as_known(engine, world, interval, as_of)
+def telling_moments(engine: Engine, world: World, interval: str) -> list[datetime]:
+    """Moments that tell right from wrong: before and after a target settled, while its bar was on its way, and later.
+
+    Nothing is asked for longer than a week after its target, when it would be given up.
+    """
+    first = HOURLY[0] if interval == "1h" else DAILY[0]
+    last = first + (6 if interval == "1h" else 9) * DAY
+    said = rows(engine, "SELECT * FROM candlecast.ml_predictions WHERE interval = :interval", interval=interval)
+    bars = world.bars[world.bars["interval"] == interval].set_index(["symbol", "closed_at"])["first_seen"]
+    around, on_the_way = [], []
+    for row in said:
+        for step in STEPS[interval]:
+            settled = row.target_at[step - 1] + timedelta(seconds=SETTLE[row.symbol])
+            came = bars.get((row.symbol, pd.Timestamp(row.target_at[step - 1])))
+            if came is None or not first < settled < last:
+                continue
+            if came > pd.Timestamp(settled) + pd.Timedelta(minutes=2):
+                on_the_way.append(settled + (came.to_pydatetime() - settled) / 2)
+            else:
+                around += [settled - timedelta(seconds=5), settled + timedelta(seconds=5)]
+    around, on_the_way = sorted(set(around)), sorted(at for at in set(on_the_way) if at < last)
+    some = (len(around) // 3 // 2) * 2
+    return sorted([*around[:2], *around[some : some + 2], *on_the_way[:: max(1, len(on_the_way) // 3)][:3], last])
 
 
 def test_a_bar_that_never_came_is_given_up_and_not_replaced(issued: Engine, world: World) -> None:

@@ -76,18 +76,7 @@ def _run(tree: Tree, files: list[str], server: Path | None) -> tuple[list[dict[s
         environment = tree.environment() | {"LEAKBENCH_REPORT": str(report), "CI": "1"}
         if server is not None:
             environment["CANDLECAST_TEST_SERVER"] = str(server)
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-x",
-            "-q",
-            "--no-header",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:xdist",
-        ]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider"]
         command += [f"{FOLDER}/{file}" for file in files]
         try:
             done = subprocess.run(
