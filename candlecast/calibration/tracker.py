@@ -32,13 +32,14 @@ from candlecast.forecasts import LEVELS
 
 Times = NDArray[np.datetime64]
 
-# The gain of the width, per scheduled bar and error of both sides, is EAGER / (bars learned from + PATIENCE * overlap),
-# and never below GAIN / overlap ** CALM; overlap is how many outcomes are worth one, 0.46 times the step.
+# The gain of the width, per outcome and error of both sides: while little is known, EAGER / (outcomes learned from +
+# PATIENCE) for an independent outcome, HASTY at most; and never below GAIN / overlap ** CALM for each scheduled bar
+# that it stands for. overlap is how many outcomes are worth one, 0.46 times the step.
 GAIN: Final = 0.0025
 CALM: Final = 0.5
 EAGER: Final = 5.0
 PATIENCE: Final = 10.0
-HASTY: Final = 0.05
+HASTY: Final = 0.15
 TILT_SHARE: Final = 0.2  # of that gain
 OWN_SHARE: Final = 0.2
 FADE: Final = 0.0001  # of tilt and own part, per bar: a memory of 10,000 bars
@@ -103,7 +104,7 @@ class Tracker:
         g, q = len(self.steps), len(LEVELS)
         self._width = np.zeros((0, g, q))  # [C, G, Q] the same in a level and its mirror image
         self._tilt = np.zeros((0, g, q))  # [C, G, Q] the opposite in them
-        self._learned = np.zeros((0, g))  # [C, G] bars that its outcomes stood for, a mean over its symbols
+        self._learned = np.zeros((0, g))  # [C, G] outcomes learned from, times the overlap; a mean over its symbols
         self._past_s = np.zeros((0, g, KEPT))  # [C, G, K] moments, rising, and from each on
         self._past = np.zeros((0, g, KEPT, q))  # [C, G, K, Q] width + tilt; before the first outcome 0
         self._class_of = np.zeros(0, dtype=np.intp)  # [S]
@@ -188,20 +189,23 @@ class Tracker:
         of_class = self._class_of[row]
         peers = np.zeros(self._width.shape[:2])
         np.add.at(peers, self._class_of, self._last_s > now_s - ACTIVE_S)
-        place, share = (of_class, step), bars / peers[of_class, step]
+        place = (of_class, step)
+        share = 1.0 / peers[place]
         overlap = np.maximum(1.0, OVERLAP_PER_STEP * np.asarray(self.steps))
-        gain = np.maximum(EAGER / (self._learned + PATIENCE * overlap), GAIN / overlap**CALM)
-        gain = np.minimum(gain, HASTY)[..., None]
+        # While little is known an outcome teaches as one, however long the time that it stands for; later as that time.
+        worth = np.minimum(bars, overlap[step])
+        eager = np.minimum(EAGER / (self._learned + PATIENCE * overlap), HASTY)[place]
+        gain = np.maximum(eager * worth, (GAIN / overlap**CALM)[step] * bars)[:, None]
         wide, tilt = mean + mean[:, ::-1], mean - mean[:, ::-1]
-        pooled, moved = np.zeros_like(self._width), np.zeros_like(self._tilt)
+        widened, pooled, moved = (np.zeros_like(self._width) for _ in range(3))
+        np.add.at(widened, place, share[:, None] * gain * wide)
         np.add.at(pooled, place, share[:, None] * wide)
-        np.add.at(moved, place, share[:, None] * (TILT_SHARE * gain[place] * tilt - FADE * self._tilt[place]))
-        np.add.at(self._learned, place, share)
-        np.clip(self._width + gain * pooled, LOWEST, HIGHEST, out=self._width)
+        np.add.at(moved, place, share[:, None] * (TILT_SHARE * gain * tilt - FADE * bars[:, None] * self._tilt[place]))
+        np.add.at(self._learned, place, share * worth)
+        np.clip(self._width + widened, LOWEST, HIGHEST, out=self._width)
         self._tilt += moved
         kept = np.exp(-FADE * bars)[:, None]
-        apart = bars[:, None] * wide - pooled[place]
-        self._own[row, step] = kept * self._own[row, step] + OWN_SHARE * gain[place] * apart
+        self._own[row, step] = kept * self._own[row, step] + OWN_SHARE * gain * (wide - pooled[place])
         self._remember(of_class, step, now_s)
 
     def _errors(self, row: NDArray[np.intp], step: NDArray[np.intp], issued_s: Floats, reach: Floats) -> Floats:
