@@ -53,7 +53,7 @@ def test_the_band_of_an_event_day_is_set_beside_the_quiet_days_within_a_week() -
 
     cpi, nfp = envelope(days, events)
 
-    # ratios 1.5 and 2: geometric mean sqrt(3); the logarithms have the error ln(2 / 1.5) / 2, and one degree: t = 12.706
+    # ratios 1.5 and 2: geometric mean sqrt(3); the logarithms err by ln(2 / 1.5) / 2, with one degree: t = 12.706
     assert (cpi["family"], cpi["n_events"]) == ("CPI", 2)
     assert cpi["ratio"]["value"] == pytest.approx(3**0.5)
     assert cpi["ratio"]["high"] == pytest.approx(3**0.5 * np.exp(12.7062 * np.log(2 / 1.5) / 2), rel=1e-4)
