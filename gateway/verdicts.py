@@ -140,10 +140,9 @@ def _finding(row: Row) -> str:
             return f"{facts}: it does not beat the baseline."
     if row["n_eff"] < MIN_OUTCOMES:
         days = counted(row["n_days"], "day")
-        why = (
-            f"{days} {'is' if row['n_days'] == 1 else 'are'} worth "
-            f"{counted(math.floor(row['n_eff']), 'independent outcome')}, fewer than {MIN_OUTCOMES}"
-        )
+        worth = math.floor(row["n_eff"])
+        outcomes = counted(worth, "independent outcome") if worth else "less than one independent outcome"
+        why = f"{days} {'is' if row['n_days'] == 1 else 'are'} worth {outcomes}, fewer than {MIN_OUTCOMES}"
     else:
         why = f"that is no proof on a page of {row['n_cells']} cells that is looked at every day"
     waiting = row["days_to_decision"]

@@ -79,6 +79,7 @@ def test_a_cell_that_is_not_pooled_says_what_it_is_of() -> None:
             {"n_eff": 29.99, "n_days": 65, "days_to_decision": None},
             "undecided, 65 days are worth 29 independent outcomes, fewer than 30; it is not shown",
         ),
+        ({"n_eff": 0.9, "n_days": 5}, "undecided, 5 days are worth less than one independent outcome, fewer than 30"),
         (
             {"n_eff": 1.0, "n_days": 1, "cs_low": None, "cs_high": None, "days_to_decision": 30.0},
             "(skill −4.0%): undecided, 1 day is worth 1 independent outcome, fewer than 30; as it goes, 30 more days",
