@@ -29,7 +29,11 @@ BARS_PER_DAY: Final = {
     "1d": {"crypto": 1.0, "forex_commodity": 1.0, "equity": 1.0, ALL: 5 / 7},
 }
 
-FEWEST_A_WEEK: Final = {"1h": 35.0, "1d": 5.0}  # bars of the slowest venue
+# The same per week of the calendar.
+BARS_PER_WEEK: Final[dict[str, dict[str, float]]] = {
+    "1h": {"crypto": 168.0, "forex_commodity": 115.0, "equity": 35.0, ALL: 35.0},
+    "1d": {"crypto": 7.0, "forex_commodity": 5.0, "equity": 5.0, ALL: 5.0},
+}
 
 SUMS: Final = ["n_common", "n_pairs", "loss", "base"]
 
@@ -66,7 +70,7 @@ def alarms(days: pd.DataFrame) -> list[str]:
             if name.startswith("baseline-") and theirs.sum() > 0.0:
                 best = min(best, float(mine.sum() / theirs.sum()))
             else:
-                models[name] = skill_of_sums(mine, theirs, span_days(step, FEWEST_A_WEEK[interval]))
+                models[name] = skill_of_sums(mine, theirs, span_days(step, BARS_PER_WEEK[interval][ALL]))
         found += [
             f"{name} {interval} step {step} ({record}): its 80 % band is {gain.value - (1 - best):.1%} better than "
             "the best baseline's, look for a leak"

@@ -44,18 +44,6 @@ class Uniformity:
     cvm_p: float
 
 
-def randomised_pit(paths: Floats, outcome: Floats, draws: Floats) -> Floats:
-    """[N] PIT of `outcome` [N] among sample `paths` [N, M], uniform for a calibrated forecaster at any M.
-
-    (paths below + draw · (paths equal + 1)) / (M + 1), where `draws` [N] are uniform on 0 to 1: an outcome falls
-    between two paths, or on one, and the draw says where. NaN outcomes give NaN.
-    """
-    below = (paths < outcome[:, None]).sum(axis=1)
-    equal = (paths == outcome[:, None]).sum(axis=1)
-    pit: Floats = (below + draws * (equal + 1.0)) / (paths.shape[1] + 1.0)
-    return np.where(np.isfinite(outcome), pit, np.nan)
-
-
 def counts_per_period(pit: Floats, period: NDArray[np.integer], n_bins: int = N_BINS) -> NDArray[np.int64]:
     """[T, K] outcomes per period (day, 0 to T - 1) and bin of the PIT; 1.0 belongs to the last bin."""
     bins = np.minimum((pit * n_bins).astype(np.int64), n_bins - 1)

@@ -14,12 +14,12 @@ from candlecast.store.calendar import read_calendar
 from candlecast.store.instruments import read_instruments
 from candlecast.store.reports import read_judged_days, read_pits, read_shifts, read_signals, read_voids
 from jobs.report import five
-from jobs.report.cells import ALL, BASELINE, alarms, cells_of, pit_cells, with_all_classes
+from jobs.report.cells import BASELINE, alarms, cells_of, pit_cells, with_all_classes
 from jobs.report.markdown import markdown
 from jobs.report.pictures import draw_all
 from jobs.report.portfolios import KEYS, daily, narrow_only, read_bars, sharpe_cells
 from jobs.run import newest_slot, open_run
-from jobs.verdicts import groups, judged
+from jobs.verdicts import ALL, groups, judged
 
 VERSION: Final = 1
 SHIFT_STEPS: Final = (4, 5, 24)  # a few bars and about a day or a week: 1h has 4 and 24, 1d has 5
@@ -84,7 +84,8 @@ def build(conn: Connection, as_of: datetime) -> dict[str, Any]:
     class_of = {one.symbol: one.asset_class for one in read_instruments(conn)}
     large = five.surprises(calendar)
     shifts = read_shifts(conn, pd.to_datetime(large["released_at"], unit="s").to_numpy(), SHIFT_STEPS, as_of)
-    narrow = {key: daily(group, bars) for key, group in groups(narrow_only(signals), KEYS)}
+    narrow = narrow_only(signals)
+    portfolios = {key: daily(group, bars) for key, group in groups(narrow, KEYS)}
     beside = {
         name: days if name == BASELINE else with_all_classes(read_judged_days(conn, as_of, name))
         for name in sorted({str(name) for name in days["model_name"] if str(name).startswith("baseline-")})
@@ -107,10 +108,10 @@ def build(conn: Connection, as_of: datetime) -> dict[str, Any]:
             "2 direction after a surprise": five.direction(shifts, large),
             "3 quiet days": five.quiet_days(beside_base, events),
             "4 narrow bands": {
-                "sharpe": sharpe_cells(narrow_only(signals), bars, class_of),
-                "event_against_base": five.against(narrow, five.EVENT_MODEL, [five.BASE_MODEL], 0.0),
+                "sharpe": sharpe_cells(narrow, bars, class_of),
+                "event_against_base": five.against(portfolios, five.EVENT_MODEL, [five.BASE_MODEL], 0.0),
             },
-            "5 ensemble": five.against(narrow, five.ENSEMBLE, singles, five.ENSEMBLE_GAIN),
+            "5 ensemble": five.against(portfolios, five.ENSEMBLE, singles, five.ENSEMBLE_GAIN),
         },
     }
 

@@ -21,17 +21,10 @@ from candlecast.statistics.estimate import Estimate
 from candlecast.statistics.overlap import span_days
 from candlecast.statistics.uniformity import uniformity_of_counts
 from candlecast.store.reports import CELL
-from jobs.verdicts import groups
+from jobs.verdicts import ALL, BARS_PER_WEEK, groups
 
-ALL: Final = "all"
 BASELINE: Final = "baseline-rw"
 N_BINS: Final = 20
-
-# Bars in a week of the venue that has the fewest.
-BARS_PER_WEEK: Final[dict[str, dict[str, float]]] = {
-    "1h": {"crypto": 168.0, "forex_commodity": 115.0, "equity": 35.0, ALL: 35.0},
-    "1d": {"crypto": 7.0, "forex_commodity": 5.0, "equity": 5.0, ALL: 5.0},
-}
 
 
 def told(estimate: Estimate) -> dict[str, float | None]:

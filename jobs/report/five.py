@@ -18,9 +18,9 @@ from candlecast.calendar import FirstPrints, Schedule, first_prints
 from candlecast.statistics.comparison import skill_of_sums
 from candlecast.statistics.estimate import Estimate
 from candlecast.statistics.sharpe import sharpe_difference
-from jobs.report.cells import ALL, overlap_of, told
+from jobs.report.cells import overlap_of, told
 from jobs.report.portfolios import DAYS_PER_YEAR, Daily
-from jobs.verdicts import groups
+from jobs.verdicts import ALL, groups
 
 Days = NDArray[np.datetime64]
 DAY: Final = np.timedelta64(1, "D")

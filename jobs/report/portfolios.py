@@ -17,8 +17,8 @@ from sqlalchemy import Connection
 from candlecast.portfolio import Bars, Signals, calendar_time
 from candlecast.statistics.sharpe import COST_LEVELS, annual_sharpe, deflated_sharpe, net_of_cost
 from candlecast.store.bars import read_closes
-from jobs.report.cells import ALL, known, told
-from jobs.verdicts import groups
+from jobs.report.cells import known, told
+from jobs.verdicts import ALL, groups
 
 DAYS_PER_YEAR: Final = {"crypto": 365.0, "forex_commodity": 260.0, "equity": 252.0, ALL: 365.0}
 MIN_WIDTHS: Final = 20  # bands before the first that can be called narrow

@@ -2,18 +2,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from candlecast.statistics.uniformity import counts_per_period, randomised_pit, uniformity, uniformity_of_counts
+from candlecast.scoring.ranks import pit_of_paths
+from candlecast.statistics.uniformity import counts_per_period, uniformity, uniformity_of_counts
 
 RNG = np.random.default_rng(14)
-
-
-def test_an_outcome_between_two_paths_may_be_anywhere_in_their_gap() -> None:
-    """Above one of three paths: ranks 1 to 2 of 4; on a path: it shares the gaps on both sides of it."""
-    paths = np.array([[3.0, 1.0, 2.0]] * 4)
-    outcome, draws = np.array([1.5, 1.5, 2.0, np.nan]), np.array([0.0, 0.5, 0.5, 0.5])
-
-    assert randomised_pit(paths, outcome, draws)[:3] == pytest.approx([1 / 4, 1.5 / 4, 2 / 4])
-    assert np.isnan(randomised_pit(paths, outcome, draws)[3])
 
 
 @pytest.mark.parametrize("n_paths", [1, 10])
@@ -24,7 +16,7 @@ def test_the_pit_of_a_right_forecaster_is_uniform_with_ties_or_without(n_paths: 
     if grid:
         paths, outcome = np.round(paths), np.round(outcome)
 
-    pit = randomised_pit(paths, outcome, RNG.random(5000))
+    pit = pit_of_paths(paths.astype(np.float32), outcome, RNG.random(5000))
 
     assert stats.kstest(pit, "uniform").statistic < 1.63 / np.sqrt(5000)
 
