@@ -19,8 +19,3 @@ def days_needed(skill: float, se: float, n_days: float, power: float = POWER) ->
         return math.inf
     reach = float(special.ndtri(0.5 + CONFIDENCE / 2.0) + special.ndtri(power))
     return n_days * (reach * se / skill) ** 2
-
-
-def days_to_decision(skill: float, se: float, n_days: float, power: float = POWER) -> float:
-    """Days still to come before the interval would exclude 0 with probability `power`; 0 when they have passed."""
-    return max(0.0, days_needed(skill, se, n_days, power) - n_days)
