@@ -74,7 +74,8 @@ def ingest_line(job: str, report: "IngestReport") -> str:
 
 def report_line(name: str, written: "Written") -> str:
     """What a report is about, and where it lies."""
-    line = f"{name}: {written.n_cells} cells of {written.n_forecast_models} models in {written.folder}/report.md."
+    models = f"{written.n_forecast_models} model{'' if written.n_forecast_models == 1 else 's'}"
+    line = f"{name}: {written.n_cells} cells of {models} and the baselines in {written.folder}/report.md."
     if written.alarms:
         line += f" LEAK ALARM in {written.alarms} of them: a band is better than is honest."
     return line

@@ -60,7 +60,11 @@ def demo(
     facts = run_demo(_settings(), Options(data, once, kronos_weights, synthetic), console)
     finish(
         f"{facts['n_forecasts']} forecasts served after {facts['seconds']} s; "
-        + ("`candlecast demo` without --once keeps serving." if once else "stopped."),
+        + (
+            "the servers are stopped: `make demo` without ONCE=1, or `candlecast demo` without --once, keeps them."
+            if once
+            else "stopped."
+        ),
         as_json,
         **facts,
     )
