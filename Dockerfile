@@ -17,7 +17,12 @@ USER candlecast
 EXPOSE 8200
 CMD ["python", "-m", "inference_server", "--host", "0.0.0.0", "--port", "8200"]
 
+FROM python:3.12-slim AS scripts
+COPY tools tools
+RUN tools/scripts.sh python
+
 FROM base AS app
+COPY --from=scripts gateway/pages/static/vendor gateway/pages/static/vendor
 RUN pip install -c constraints.txt ".[jobs,gateway]"
 USER candlecast
 EXPOSE 8000

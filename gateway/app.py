@@ -14,7 +14,8 @@ from candlecast.store.engine import database_url
 from gateway.database import Database
 from gateway.front import Front
 from gateway.problems import Problem, shown
-from gateway.routes import build_router
+from gateway.routes import operations, pages, showcase
+from gateway.routes.site import Site
 from gateway.service import Service
 from gateway.settings import GatewaySettings
 
@@ -49,7 +50,9 @@ def create_app(settings: GatewaySettings, *, database: Database | None = None) -
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _broken)
     front = Front(app, service)
-    app.include_router(build_router(service, lambda: front))
+    site = Site(service, lambda: front)
+    for routes in (pages, showcase, operations):
+        app.include_router(routes.build(site))
     return front
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -11,21 +11,22 @@ from candlecast.clock import utc_now
 from gateway import problems
 from gateway.answers import Document, Moment, Rendered, iso
 from gateway.cache import Cache, Entry, NotLoaded, Outcome
+from gateway.content.models import read_models
+from gateway.content.overview import Listed, Overview, read_listed
+from gateway.content.performance import performance_key, read_performance
+from gateway.content.shelf import Key, Shelf, read_all_shelves, read_shelves
+from gateway.content.verdicts import Verdicts, read_verdicts
 from gateway.database import Database
 from gateway.metrics import Metrics, Reading
-from gateway.overview import Listed, Overview, models_json, read_listed
-from gateway.page import draw_page
-from gateway.performance import performance_key, read_performance
+from gateway.pages.overview import draw_page
 from gateway.settings import GatewaySettings
-from gateway.shelf import Key, Shelf, read_all_shelves, read_shelves
-from gateway.verdicts import Verdicts, read_verdicts
 from gateway.watch import Watch
 
 READER_WAIT_S: Final = 0.15
 START_WAIT_S: Final = 3.0  # for the first load, before the first request is taken
 VERDICTS_WAIT_S: Final = 2.0  # the page comes without the verdicts then
 
-# ("forecasts", symbol, interval) | ("overview",) | ("models",) | ("verdicts",) | ("performance", symbol, interval, …)
+# ("forecasts", symbol, interval) | ("overview",) | (a key of READERS, …)
 CacheKey = tuple[str, ...]
 OVERVIEW: Final[CacheKey] = ("overview",)
 MODELS: Final[CacheKey] = ("models",)
@@ -41,6 +42,13 @@ class Renderable(Protocol):
 
 
 Value = Shelf | Overview | Document
+
+# How the documents are read, by the first word of their key.
+READERS: Final[dict[str, Callable[[Database, CacheKey], Awaitable[Document]]]] = {
+    "models": read_models,
+    "performance": read_performance,
+    "verdicts": read_verdicts,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +207,8 @@ class Service:
                 return (await read_shelves(self.database, [(symbol, interval)]))[symbol, interval]
             case ("overview",):
                 return await self._read_overview()
-            case ("models",):
-                return Document(models_json(await self.database.rows("gateway_models")))
-            case ("verdicts",):
-                return await read_verdicts(self.database)
             case _:
-                return await read_performance(self.database, key)
+                return await READERS[key[0]](self.database, key)
 
     async def _read_overview(self) -> Overview:
         listed = await read_listed(self.database)

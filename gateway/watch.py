@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from candlecast.errors import CandlecastError
+from gateway.content.shelf import Key
 from gateway.database import Database
-from gateway.shelf import Key
 
 logger = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ if command -v flock >/dev/null; then exec 9>.venv.lock; flock 9; fi
 
 want="$(cat pyproject.toml constraints.txt | cksum) $(pwd -P)"
 for have in "$extra" dev; do  # dev holds all
-  [[ "$(cat ".venv/.stamp-$have" 2>/dev/null)" == "$want" ]] && exit 0
+  [[ "$(cat ".venv/.stamp-$have" 2>/dev/null)" == "$want" ]] && exec tools/scripts.sh
 done
 
 echo "Setting up .venv with [$extra] (the first time takes a few minutes)…"
@@ -33,3 +33,4 @@ echo "Setting up .venv with [$extra] (the first time takes a few minutes)…"
 # Compiled once here, so that no later start pays for it, also where PYTHONDONTWRITEBYTECODE is set.
 env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null 2>&1 || true
 echo "$want" > ".venv/.stamp-$extra"
+tools/scripts.sh

@@ -2,7 +2,7 @@
 --
 -- One row     one (symbol, interval, model_name); an instrument without a forecast has one row with NULLs
 -- Parameters  none
--- Read by     gateway.overview
+-- Read by     gateway.content.overview
 -- Index       unique (symbol, interval, model_name, issued_at) of ml_predictions: one probe per row
 --
 -- Same probe and same order within an instrument as gateway_newest: the default model first.

@@ -3,7 +3,7 @@
 -- One row     one (model_name, version, interval); version is NULL for a name that only the ledger knows,
 --             interval is NULL for a registered model that has issued nothing
 -- Parameters  none
--- Read by     gateway.overview
+-- Read by     gateway.content.models
 --
 -- n_forecasts counts the chain of the name, over all its versions. synthetic is told by the newest forecast: a store
 -- holds real bars or generated ones, never both.

@@ -2,7 +2,7 @@
 --
 -- One row     one (symbol, interval, model_name)
 -- Parameters  symbols text[], intervals text[]: one pair per position, both NULL for all; max_rows int
--- Read by     gateway.shelf
+-- Read by     gateway.content.shelf
 -- Index       unique (symbol, interval, model_name, issued_at): one probe per row, however long the history
 --
 -- Default: the newest issue time wins, whoever made it, so a model that stopped never hides a newer forecast. Among

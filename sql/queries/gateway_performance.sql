@@ -2,7 +2,7 @@
 --
 -- One row     one row of signal_performance
 -- Parameters  symbol, interval, model_name, step (int), window, record: NULL for no filter; max_rows int
--- Read by     gateway.performance
+-- Read by     gateway.content.performance
 
 SELECT
     performance.symbol,

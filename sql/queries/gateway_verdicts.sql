@@ -2,7 +2,7 @@
 --
 -- One row     one cell: (record, interval, model_name, asset_class, step); asset_class 'all' and step 0 are pooled
 -- Parameters  none
--- Read by     gateway.verdicts
+-- Read by     gateway.content.verdicts
 
 SELECT
     record, interval, model_name, asset_class, step, verdict, skill, low, high, p_value, q_value, cs_low, cs_high,

@@ -9,6 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
+from gateway.pages.assets import VERSION
+
 BTC = "/showcase/ml-prediction/BTCUSDT"
 
 
@@ -254,7 +256,7 @@ async def test_the_page_lists_instruments_without_script_or_foreign_request(mark
 
     async with running() as (client, _):
         page = await client.get("/")
-        style = await client.get("/assets/page.css")
+        style = await client.get(f"/assets/{VERSION}/page.css")
 
     html = page.text
     assert page.headers["content-type"] == "text/html; charset=utf-8"

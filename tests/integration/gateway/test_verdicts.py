@@ -12,7 +12,7 @@ from sqlalchemy import text
 from candlecast.store.verdicts import read_behind, read_days
 from candlecast.verdicts import Cell, judge
 from gateway.answers import Moment
-from gateway.overview import RENDER_EVERY_S
+from gateway.content.overview import RENDER_EVERY_S
 from jobs.score import score
 from jobs.verdicts import ASSET_CLASSES, judged, refresh_verdicts
 from tests.integration.scores.market import add_bars, add_instruments, at, forecast, issue, random_walk, rows_of

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.page import age_text, move_text, price_text, span_text
+from gateway.pages.overview import age_text, move_text, price_text, span_text
 
 
 @pytest.mark.parametrize(

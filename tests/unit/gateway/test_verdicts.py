@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gateway.verdicts import Verdict, percent, verdict_of
+from gateway.content.verdicts import Verdict, percent, verdict_of
 
 
 def row(**changes: Any) -> dict[str, Any]:

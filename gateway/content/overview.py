@@ -10,8 +10,8 @@ import orjson
 
 from candlecast.freshness import expected_next_at, freshness
 from gateway.answers import HTML, JSON, Document, Moment, Rendered, iso
+from gateway.content.shelf import notice, utc
 from gateway.database import Database, Row
-from gateway.shelf import SYNTHETIC_STORE, notice, utc
 
 RENDER_EVERY_S: Final = 10  # ages on the page are in minutes
 RENDER_SHARE: Final = 0.02  # of one core's time, however many instruments there are
@@ -211,36 +211,3 @@ class Overview:
 async def read_listed(database: Database) -> list[Listed]:
     """All instruments by one query."""
     return listed_from(await database.rows("gateway_instruments"))
-
-
-def models_json(rows: Sequence[Row]) -> bytes:
-    """The body of /showcase/models from the rows of `gateway_models`."""
-    models: dict[tuple[str, str | None], dict[str, Any]] = {}
-    for row in rows:
-        key = (row["model_name"], row["version"])
-        model = models.setdefault(
-            key,
-            {
-                "model_name": row["model_name"],
-                "version": row["version"],
-                "description": row["description"],
-                "base": row["base"],
-                "adapter": row["adapter"],
-                "asset_class": row["asset_class"],
-                "takes_events": row["takes_events"],
-                "state": row["state"],
-                "baseline": row["model_name"].startswith("baseline-"),
-                "first_seen": iso(utc(row["first_seen"])) if row["first_seen"] else None,
-                "forecasts": [],
-            },
-        )
-        if row["interval"] is not None:
-            model["forecasts"].append(
-                {
-                    "interval": row["interval"],
-                    "n_forecasts": row["n_forecasts"],
-                    "last_recorded_at": iso(utc(row["last_recorded_at"])),
-                }
-            )
-    said = SYNTHETIC_STORE if any(row["synthetic"] for row in rows) else None
-    return orjson.dumps({"notice": said, "models": list(models.values())})

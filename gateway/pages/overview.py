@@ -3,20 +3,14 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from html import escape
-from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
 from candlecast.freshness import freshness
 from gateway.answers import Moment
-from gateway.overview import Listed, Outline
-from gateway.verdicts import BASELINE, Verdict, subject
-
-STATIC: Final = Path(__file__).with_name("static")
-ASSETS: Final[dict[str, tuple[bytes, bytes]]] = {
-    "page.css": (b"text/css; charset=utf-8", (STATIC / "page.css").read_bytes()),
-    "icon.svg": (b"image/svg+xml", (STATIC / "icon.svg").read_bytes()),
-}
+from gateway.content.overview import Listed, Outline
+from gateway.content.verdicts import BASELINE, Verdict, subject
+from gateway.pages.assets import VERSION
 
 CLASSES: Final[dict[str, str]] = {
     "crypto": "Crypto",
@@ -42,8 +36,8 @@ def draw_page(listed: Sequence[Listed], moment: Moment, verdicts: Sequence[Verdi
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>Candlecast: the newest forecasts</title>
-<link rel="icon" href="/assets/icon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="/assets/page.css">
+<link rel="icon" href="/assets/{VERSION}/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/assets/{VERSION}/page.css">
 </head>
 <body>
 <header>

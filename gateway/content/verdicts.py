@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 import orjson
 
 from gateway.answers import Document, iso
+from gateway.content.shelf import SYNTHETIC_STORE, utc
 from gateway.database import Database, Row
-from gateway.shelf import SYNTHETIC_STORE, utc
 
 BASELINE: Final = "baseline-rw"
 MIN_OUTCOMES: Final = 30  # below this many independent outcomes the scorer decides nothing
@@ -86,7 +86,7 @@ class Verdicts(Document):
         self.verdicts = verdicts
 
 
-async def read_verdicts(database: Database) -> Verdicts:
+async def read_verdicts(database: Database, _: tuple[str, ...]) -> Verdicts:
     """All verdicts by one query, in the order of models, hourly before daily, live first, pooled first."""
     return Verdicts([verdict_of(row) for row in await database.rows("gateway_verdicts")])
 

@@ -5,8 +5,8 @@ from typing import Any, Final, Literal
 import orjson
 
 from gateway.answers import Document, iso
+from gateway.content.shelf import SYNTHETIC_STORE, utc
 from gateway.database import Database
-from gateway.shelf import SYNTHETIC_STORE, utc
 
 Window = Literal["30d", "90d", "all"]
 Record = Literal["live", "late", "replay", "synthetic"]

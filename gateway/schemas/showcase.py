@@ -1,4 +1,4 @@
-"""The shapes of the answers, for the OpenAPI document. Answers are not built from these: they are cached bytes."""
+"""The shapes of what the open routes answer."""
 
 from datetime import date, datetime
 from typing import Any, Literal
@@ -168,29 +168,3 @@ class VerdictsAnswer(BaseModel):
     note: str
     notice: str | None
     verdicts: list[VerdictAnswer]
-
-
-class HealthAnswer(BaseModel):
-    """The process runs."""
-
-    status: Literal["ok"]
-
-
-class ReadyAnswer(BaseModel):
-    """Whether readers get answers."""
-
-    ready: bool
-    database: Literal["reachable", "unreachable", "not yet known"]
-    unreachable_since: datetime | None
-    n_cached: int
-    cached_bytes: int
-
-
-class ProblemAnswer(BaseModel):
-    """application/problem+json, RFC 9457."""
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str

@@ -1,0 +1,38 @@
+"""What a browser opens: the pages, and the files they load."""
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from gateway import problems
+from gateway.pages.assets import ASSETS, VERSION
+from gateway.parameters import only
+from gateway.routes.site import Site
+from gateway.service import OVERVIEW, Target
+
+
+def build(site: Site) -> APIRouter:
+    """The pages. They stand outside the OpenAPI document, which describes what programs read."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/", dependencies=[Depends(only())])
+    async def overview(request: Request) -> Response:
+        return await site.respond(request, Target("/", OVERVIEW, "page"))
+
+    @router.get("/favicon.ico")
+    async def favicon() -> Response:
+        return _file("icon.svg", VERSION)
+
+    @router.get("/assets/{version}/{name}")
+    async def asset(version: str, name: str) -> Response:
+        return _file(name, version)
+
+    return router
+
+
+def _file(name: str, version: str) -> Response:
+    """One of the pages' files; for ever under the version of today, not to be kept under another."""
+    if name not in ASSETS:
+        raise problems.Problem("unknown_path", "There is no such file.")
+    media_type, body = ASSETS[name]
+    keep = "public, max-age=31536000, immutable" if version == VERSION else "no-cache"
+    return Response(body, media_type=media_type.decode(), headers={"cache-control": keep})
