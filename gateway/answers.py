@@ -122,12 +122,20 @@ class ForecastAnswer:
         "_rendered",
         "_rest",
         "_stale",
+        "_superseded",
     )
 
     def __init__(
-        self, fields: Mapping[str, Any], *, interval: str, issued_at: datetime, expected_next_at: datetime
+        self,
+        fields: Mapping[str, Any],
+        *,
+        interval: str,
+        issued_at: datetime,
+        expected_next_at: datetime,
+        superseded: bool = False,
     ) -> None:
-        """`fields` are the JSON members that never change; instants are UTC."""
+        """`fields` are the JSON members that never change; instants are UTC. A superseded forecast is never stale: its
+        successor is there, and nothing more is expected of it."""
         self._rest = orjson.dumps(dict(fields))[1:]  # without the opening brace: the front brings it
         self._deflated = deflate(self._rest)
         self._digest = hashlib.blake2b(self._rest, digest_size=12).hexdigest()
@@ -135,6 +143,7 @@ class ForecastAnswer:
         self._due_at = expected_next_at
         self._due = expected_next_at.timestamp()
         self._stale = stale_at(interval, expected_next_at).timestamp()
+        self._superseded = superseded
         self._moment: Moment | None = None
         self._rendered: Rendered | None = None
 
@@ -155,12 +164,14 @@ class ForecastAnswer:
 
     def _render(self, moment: Moment) -> Rendered:
         reason = moment.unconfirmed
-        if reason is None and moment.second >= self._stale:
+        if self._superseded:
+            reason = None
+        elif reason is None and moment.second >= self._stale:
             reason = overdue_reason(self._due_at)
         front = orjson.dumps(
             {
                 "age_seconds": max(0, int(moment.second - self._issued)),
-                "expected_next_at": iso(self._due_at),
+                "expected_next_at": None if self._superseded else iso(self._due_at),
                 "stale": reason is not None,
                 "stale_reason": reason,
             }
