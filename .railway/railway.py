@@ -21,6 +21,7 @@ SCHEDULES = {
     "score-signals-1d": "30 6 * * *",
     "kronos-rolling-finetune": "0 6 1 * *",
     "seal-ledger": "15 0 * * *",
+    "evaluate-daily": "45 6 * * *",
     "report-weekly": "0 7 * * 1",
 }
 
@@ -43,7 +44,7 @@ def main(ctx=None):  # noqa: ARG001, the platform passes its context by this nam
             "overlapSeconds": 20,
             "preDeployCommand": ["candlecast db upgrade"],
         },
-        env={"DATABASE_URL": preserve()},
+        env={"DATABASE_URL": preserve(), "GATEWAY_HOSTS": preserve()},
     )
     jobs = [
         service(

@@ -1,8 +1,8 @@
 """What an operator may set, read once from the environment that `main` passes in.
 
 A deployable's settings are a frozen dataclass whose fields name their variable in `metadata["env"]`, numbers
-also their `range`, words their `choices`, comma lists their `words`. Secrets have `repr=False`. `.env.example`
-lists every name; a test keeps them equal.
+also their `range`, words their `choices`, comma lists their `words` (or `free` where any word will do). Secrets have
+`repr=False`. `.env.example` lists every name; a test keeps them equal.
 """
 
 from collections.abc import Mapping
@@ -46,6 +46,8 @@ def read_env(settings: type[S], env: Mapping[str, str]) -> S:
             raise BadSetting(name, text, f"one of {', '.join(choices)}")
         if "words" in setting.metadata:
             values[setting.name] = _words(name, text, setting.metadata["words"])
+        elif setting.metadata.get("free"):
+            values[setting.name] = tuple(word for part in text.split(",") if (word := part.strip().lower()))
         elif "range" in setting.metadata:
             values[setting.name] = _number(name, text, setting.type in (int, int | None), *setting.metadata["range"])
         else:

@@ -18,6 +18,10 @@ TITLES: Final[dict[str, tuple[int, str]]] = {
     "nothing_predicted": (404, "No forecast yet"),
     "unknown_path": (404, "No such page"),
     "method_not_allowed": (405, "Method not allowed"),
+    "wrong_host": (421, "Not a host of this server"),
+    "wrong_origin": (403, "Not from another site's page"),
+    "too_large": (413, "The request is too long"),
+    "too_slow": (408, "The request took too long"),
     "not_ready": (503, "Nothing to serve yet"),
     "internal": (500, "Something broke on our side"),
 }

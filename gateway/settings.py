@@ -16,6 +16,7 @@ class GatewaySettings:
     database_url : where to read; any role that may SELECT in the schema `candlecast`
     cache_ttl_s, cache_entries, cache_bytes : bounds of the cache
     poll_s : seconds between two looks at what is new in the database
+    hosts : names under which clients reach /mcp, besides those of this machine
     """
 
     home: Path = field(default=Path(".candlecast"), metadata={"env": "CANDLECAST_HOME"})
@@ -24,6 +25,7 @@ class GatewaySettings:
     cache_entries: int = field(default=1024, metadata={"env": "GATEWAY_CACHE_SIZE", "range": (1, 1_000_000)})
     cache_bytes: int = field(default=64 << 20, metadata={"env": "GATEWAY_CACHE_BYTES", "range": (1 << 16, 1 << 40)})
     poll_s: float = field(default=5.0, metadata={"env": "GATEWAY_POLL_S", "range": (0.05, 300)})
+    hosts: tuple[str, ...] = field(default=(), metadata={"env": "GATEWAY_HOSTS", "free": True})
     log_level: str = field(default="INFO", metadata={"env": "LOG_LEVEL", "choices": LOG_LEVELS})
 
     @classmethod

@@ -23,3 +23,9 @@ def test_the_database_address_stays_out_of_the_repr() -> None:
 
     assert settings.database_url == "postgresql://u:secret@h/d"
     assert "secret" not in repr(settings)
+
+
+def test_hosts_are_a_list_of_names_in_lower_case() -> None:
+    settings = GatewaySettings.from_env({"GATEWAY_HOSTS": " Forecasts.Example.org, , other.example"})
+
+    assert settings.hosts == ("forecasts.example.org", "other.example")
