@@ -16,6 +16,7 @@ TITLES: Final[dict[str, tuple[int, str]]] = {
     "unknown_symbol": (404, "No such instrument"),
     "unknown_model": (404, "No such model"),
     "nothing_predicted": (404, "No forecast yet"),
+    "unknown_prediction": (404, "No such forecast"),
     "unknown_path": (404, "No such page"),
     "method_not_allowed": (405, "Method not allowed"),
     "wrong_host": (421, "Not a host of this server"),
@@ -78,6 +79,14 @@ def nothing_predicted(symbol: str, interval: str, model_name: str | None) -> Pro
         f"{symbol} exists, but there is no {interval} forecast{by} yet; ask again after the next run, or try another "
         "interval or model.",
         headers={"cache-control": "public, max-age=30"},
+    )
+
+
+def unknown_prediction(prediction_id: str, where: str = "") -> Problem:
+    """404 for an id that no forecast has, or none of the kind asked for; `where` says of which kind, or nothing."""
+    return Problem(
+        "unknown_prediction",
+        f"There is no forecast {prediction_id}{where}; take the id and the address from an answer of this API.",
     )
 
 

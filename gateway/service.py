@@ -11,6 +11,7 @@ from candlecast.clock import utc_now
 from gateway import problems
 from gateway.answers import Document, Moment, Rendered, iso
 from gateway.cache import Cache, Entry, NotLoaded, Outcome
+from gateway.content.chart import Chart, read_chart
 from gateway.content.models import read_models
 from gateway.content.overview import Listed, Overview, read_listed
 from gateway.content.performance import performance_key, read_performance
@@ -25,6 +26,7 @@ from gateway.watch import Watch
 READER_WAIT_S: Final = 0.15
 START_WAIT_S: Final = 3.0  # for the first load, before the first request is taken
 VERDICTS_WAIT_S: Final = 2.0  # the page comes without the verdicts then
+CHARTS_AHEAD: Final = 16  # charts that are drawn anew before anybody asks: those that were last looked at
 
 # ("forecasts", symbol, interval) | ("overview",) | (a key of READERS, …)
 CacheKey = tuple[str, ...]
@@ -41,10 +43,11 @@ class Renderable(Protocol):
         """The bytes to send."""
 
 
-Value = Shelf | Overview | Document
+Value = Shelf | Overview | Chart | Document
 
 # How the documents are read, by the first word of their key.
-READERS: Final[dict[str, Callable[[Database, CacheKey], Awaitable[Document]]]] = {
+READERS: Final[dict[str, Callable[[Database, CacheKey], Awaitable[Chart | Document]]]] = {
+    "chart": read_chart,
     "models": read_models,
     "performance": read_performance,
     "verdicts": read_verdicts,
@@ -180,6 +183,23 @@ class Service:
             raise problems.nothing_predicted(symbol, interval, target.part)
         return answer.at(self.moment())
 
+    async def chart(self, target: Target, missing: Callable[[], problems.Problem]) -> Rendered:
+        """The answer to `("chart", symbol, …)`. A forecast that is not there is not kept: anybody can name one.
+
+        Raises
+        ------
+        Problem : `missing` where there is no such forecast; 503 not_ready.
+        """
+        rendered = self.cached(target)
+        if rendered is None:
+            answer = (await self.entry(target.key)).value.pick(target.part)
+            if answer is None:
+                self.metrics.cache_requests["negative"] += 1
+                self.cache.drop(target.key)
+                raise missing()
+            rendered = answer.at(self.moment())
+        return rendered
+
     def known_symbol(self, symbol: str) -> None:
         """Refuse a symbol that is not in the list, without asking the database.
 
@@ -241,10 +261,19 @@ class Service:
 
     async def renew(self, keys: list[Key]) -> None:
         """Load the shelves of these pairs again, those that are kept or being loaded."""
+        self._renew_charts(set(keys))
         kept = [key for key in keys if self.cache.outdate(("forecasts", *key))]
         if kept:
             for (symbol, interval), shelf in (await read_shelves(self.database, kept)).items():
                 self.cache.put(("forecasts", symbol, interval), shelf)
+
+    def _renew_charts(self, keys: set[Key]) -> None:
+        """Outdate the charts of these pairs, and draw those anew that were last looked at."""
+        drawn = [key for key in self.cache.all_keys() if key[0] == "chart" and key[1:3] in keys]
+        for key in drawn:
+            self.cache.outdate(key)
+        for key in drawn[-CHARTS_AHEAD:]:
+            self.cache.peek(key)
 
     async def renew_lists(self) -> None:
         """Load the overview and the models again; what else there is expires by itself within a minute."""
