@@ -25,6 +25,7 @@ SCHEDULES: Final[dict[str, str]] = {
     "score-signals-1d": "30 6 * * *",
     "kronos-rolling-finetune": "0 6 1 * *",
     "seal-ledger": "15 0 * * *",
+    "evaluate-daily": "45 6 * * *",
     "report-weekly": "0 7 * * 1",
 }
 

@@ -14,7 +14,7 @@ from candlecast.store.engine import database_url
 from gateway.database import Database
 from gateway.front import Front
 from gateway.problems import Problem, shown
-from gateway.routes import chart, operations, pages, showcase
+from gateway.routes import chart, evaluation, operations, pages, showcase
 from gateway.routes.site import Site
 from gateway.service import Service
 from gateway.settings import GatewaySettings
@@ -51,7 +51,7 @@ def create_app(settings: GatewaySettings, *, database: Database | None = None) -
     app.add_exception_handler(Exception, _broken)
     front = Front(app, service)
     site = Site(service, lambda: front)
-    for routes in (pages, showcase, chart, operations):
+    for routes in (pages, showcase, chart, evaluation, operations):
         app.include_router(routes.build(site))
     return front
 

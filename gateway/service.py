@@ -12,6 +12,7 @@ from gateway import problems
 from gateway.answers import Document, Moment, Rendered, iso
 from gateway.cache import Cache, Entry, NotLoaded, Outcome
 from gateway.content.chart import Chart, read_chart
+from gateway.content.evaluation import read_evaluation
 from gateway.content.models import read_models
 from gateway.content.overview import Listed, Overview, read_listed
 from gateway.content.performance import performance_key, read_performance
@@ -48,6 +49,7 @@ Value = Shelf | Overview | Chart | Document
 # How the documents are read, by the first word of their key.
 READERS: Final[dict[str, Callable[[Database, CacheKey], Awaitable[Chart | Document]]]] = {
     "chart": read_chart,
+    "evaluation": read_evaluation,
     "models": read_models,
     "performance": read_performance,
     "verdicts": read_verdicts,

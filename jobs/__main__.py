@@ -74,6 +74,16 @@ def seal(name: str, settings: JobSettings) -> int:
     return EXIT_OK
 
 
+def evaluate(name: str, settings: JobSettings) -> int:
+    """The numbers of the evaluation page, of the days that are over."""
+    from jobs.access import writer_engine
+    from jobs.closing import evaluation_line
+    from jobs.evaluation import run_evaluation
+
+    print(evaluation_line(name, run_evaluation(writer_engine(settings), deadline_s=settings.deadline_s)))
+    return EXIT_OK
+
+
 def report(name: str, settings: JobSettings) -> int:
     """The weekly report, as of the slot; its folder lies in CANDLECAST_HOME/reports, to be published."""
     from jobs.access import writer_engine
@@ -96,6 +106,7 @@ JOBS: dict[str, Callable[[str, JobSettings], int]] = {
     "score-signals-1d": lambda name, settings: score(name, settings, "1d"),
     "kronos-rolling-finetune": finetune,
     "seal-ledger": seal,
+    "evaluate-daily": evaluate,
     "report-weekly": report,
 }
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # a job does not pay for the imports of the others
+    from jobs.evaluation import Evaluated
     from jobs.ingest import IngestReport
     from jobs.predict import Report
     from jobs.replay import ReplayReport
@@ -70,6 +71,14 @@ def score_line(job: str, report: "ScoreReport") -> str:
 def ingest_line(job: str, report: "IngestReport") -> str:
     """What an import did."""
     return f"{job}: {report}"
+
+
+def evaluation_line(name: str, evaluated: "Evaluated") -> str:
+    """What an evaluation is about."""
+    where = ", ".join(f"{record} {interval}" for record, interval in evaluated.records) or "nothing judged yet"
+    line = f"{name}: {evaluated.n_cells} cells as of {evaluated.as_of:%Y-%m-%dT%H:%MZ} ({where}) "
+    line += f"in {evaluated.seconds:.1f} s."
+    return line + (f" LEAK ALARM in {evaluated.n_alarms} of them." if evaluated.n_alarms else "")
 
 
 def report_line(name: str, written: "Written") -> str:

@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
     ingest.command("exchange")(ingest_venue)
     for name, command in (
         ("demo", demo), ("predict", predict), ("score", score), ("replay", replay), ("schedule", schedule),
-        ("report", report),
+        ("report", report), ("evaluate", evaluate),
     ):  # fmt: skip
         app.command(name)(command)
 
@@ -180,6 +180,17 @@ def report(
     folder = out or settings.home / "reports"
     written = write_report(writer_engine(settings), folder, _moment("--as-of", as_of) or utc_now())
     finish(report_line("report", written), as_json, **asdict(written))
+
+
+def evaluate(as_of: Moment = None, as_json: Json = False) -> None:
+    """Make the numbers of the evaluation page, of the days that were over at a moment; they replace those before."""
+    from jobs.access import writer_engine
+    from jobs.closing import evaluation_line
+    from jobs.evaluation import run_evaluation
+
+    settings = _settings()
+    found = run_evaluation(writer_engine(settings), as_of=_moment("--as-of", as_of), deadline_s=settings.deadline_s)
+    finish(evaluation_line("evaluate", found), as_json, **found.facts())
 
 
 def replay(

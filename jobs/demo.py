@@ -29,7 +29,8 @@ from candlecast.store.instruments import read_instruments, upsert_instruments
 from candlecast.store.migrate import upgrade
 from jobs import ingest
 from jobs.batch import run_batch
-from jobs.closing import batch_line, replay_line, score_line
+from jobs.closing import batch_line, evaluation_line, replay_line, score_line
+from jobs.evaluation import run_evaluation
 from jobs.replay import ReplayReport, replay
 from jobs.score import run_score
 from jobs.servers import ServerDidNotStart, started
@@ -77,8 +78,12 @@ def run_demo(settings: JobSettings, options: Options, console: Console) -> dict[
         if model_name != BASELINE:
             settings = replace(settings, n_paths=min(settings.n_paths, MODEL_PATHS))
 
-        for interval in WALKS:
-            _issue_and_score(engine, settings, interval, console)
+        moments = [_issue_and_score(engine, settings, interval, console) for interval in WALKS]
+        with console.status("Evaluating…"):
+            # As of the end of bars that end in the past, like the scores.
+            as_of = None if None in moments else max(moment for moment in moments if moment is not None)
+            evaluated = run_evaluation(engine, as_of=as_of, deadline_s=600)
+        console.print(evaluation_line("evaluate", evaluated))
 
         gateway = stack.enter_context(
             started("gateway", "gateway", [], logs, {"CANDLECAST_HOME": str(home)}, ready="/readyz")
@@ -181,13 +186,14 @@ def _served_model(server: str, console: Console) -> str:
     return BASELINE
 
 
-def _issue_and_score(engine: Engine, settings: JobSettings, interval: Interval, console: Console) -> None:
+def _issue_and_score(engine: Engine, settings: JobSettings, interval: Interval, console: Console) -> datetime | None:
+    """The moment as of which it scored, None for now."""
     job = f"kronos-batch-{interval}"
     with engine.connect() as conn:
         newest = newest_close(conn, interval)
     if newest is None:
         console.print(f"{interval}: no bars, nothing to forecast.")
-        return
+        return None
     # Bars that end in the past are forecast as of then, as a replay; bars that reach the present as live.
     as_of = None if newest > utc_now() - 2 * INTERVALS[interval] else newest + INTERVALS[interval]
     symbols = _symbols_with_bars(engine, interval)
@@ -231,6 +237,7 @@ def _issue_and_score(engine: Engine, settings: JobSettings, interval: Interval, 
         # Scored as of the bars' own end: what they cannot answer yet stays open instead of being given up.
         scored = run_score(engine, f"score-signals-{interval}", interval, as_of=as_of, deadline_s=600)
     console.print(score_line(f"score-signals-{interval}", scored))
+    return as_of
 
 
 def _symbols_with_bars(engine: Engine, interval: Interval) -> tuple[str, ...]:

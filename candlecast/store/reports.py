@@ -19,7 +19,7 @@ def read_judged_days(conn: Connection, as_of: datetime, baseline: str) -> pd.Dat
 
 
 def read_pits(conn: Connection, as_of: datetime) -> pd.DataFrame:
-    """Counts n (served) and n_raw per interval, record, model_name, step, day and twentieth of the distribution."""
+    """Counts n (served) and n_raw per `CELL`, day and twentieth (`bin`, 0 to 19) of the forecast distribution."""
     return _frame(conn, "report_pits", {"as_of": as_of})
 
 

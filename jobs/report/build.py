@@ -14,14 +14,15 @@ from candlecast.store.calendar import read_calendar
 from candlecast.store.instruments import read_instruments
 from candlecast.store.reports import read_judged_days, read_pits, read_shifts, read_signals, read_voids
 from jobs.report import five
-from jobs.report.cells import BASELINE, alarms, cells_of, pit_cells, with_all_classes
+from jobs.report.cells import BASELINE, alarms, cells_of, with_all_classes
+from jobs.report.distribution import pit_cells, reliability_cells, with_all_pits
 from jobs.report.markdown import markdown
 from jobs.report.pictures import draw_all
 from jobs.report.portfolios import KEYS, daily, narrow_only, read_bars, sharpe_cells
 from jobs.run import newest_slot, open_run
 from jobs.verdicts import ALL, groups, judged
 
-VERSION: Final = 1
+VERSION: Final = 2  # 2: reliability at every level, PIT by class, n_eff of every cell
 SHIFT_STEPS: Final = (4, 5, 24)  # a few bars and about a day or a week: 1h has 4 and 24, 1d has 5
 NO_LIMIT: Final = "SET LOCAL statement_timeout = 0"  # a page's limit; a report may take minutes
 
@@ -80,6 +81,7 @@ def build(conn: Connection, as_of: datetime) -> dict[str, Any]:
     signals = read_signals(conn, as_of)
     calendar = read_calendar(conn, as_of=as_of, since=_first_day(days, as_of))
     events = five.event_days(calendar)
+    pits = with_all_pits(read_pits(conn, as_of))
     bars = read_bars(conn, signals, as_of)
     class_of = {one.symbol: one.asset_class for one in read_instruments(conn)}
     large = five.surprises(calendar)
@@ -99,7 +101,8 @@ def build(conn: Connection, as_of: datetime) -> dict[str, Any]:
         "records": sorted({str(record) for record in days["record"]}),
         "cells": list(cells_of(days)),
         "verdicts": _verdicts(days, as_of),
-        "pit": pit_cells(read_pits(conn, as_of)),
+        "reliability": reliability_cells(pits),
+        "pit": pit_cells(pits),
         "sharpe": sharpe_cells(signals, bars, class_of),
         "leak_alarms": alarms(beside),
         "voids": read_voids(conn, as_of),

@@ -18,13 +18,12 @@ from candlecast.statistics.comparison import skill_of_sums
 from candlecast.statistics.coverage import coverage_of_sums
 from candlecast.statistics.direction import hit_rate_of_sums, hits_above_naive, pesaran_timmermann_of_sums
 from candlecast.statistics.estimate import Estimate
-from candlecast.statistics.overlap import span_days
-from candlecast.statistics.uniformity import uniformity_of_counts
+from candlecast.statistics.overlap import INFLATION_PER_STEP, span_days
 from candlecast.store.reports import CELL
-from jobs.verdicts import ALL, BARS_PER_WEEK, groups
+from candlecast.verdicts import overlap_in_days
+from jobs.verdicts import ALL, BARS_PER_DAY, BARS_PER_WEEK, groups
 
 BASELINE: Final = "baseline-rw"
-N_BINS: Final = 20
 
 
 def told(estimate: Estimate) -> dict[str, float | None]:
@@ -46,13 +45,35 @@ def with_all_classes(days: pd.DataFrame) -> pd.DataFrame:
 
 def cells_of(days: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """The numbers of every cell, from `with_all_classes` of the days judged beside the baseline."""
+    classes = only_classes(days)
     for key, group in groups(days, CELL):
-        yield dict(zip(CELL, key, strict=True)) | _numbers(key[0], key[3], key[4], group)
+        yield (
+            dict(zip(CELL, key, strict=True))
+            | _numbers(key[0], key[3], key[4], group)
+            | {"n_eff": effective_days(key[0], classes.get(key, key[3]), key[4], len(group))}
+        )
 
 
 def overlap_of(interval: str, asset_class: str, step: int) -> float:
     """Calendar days over which the outcomes of a cell overlap."""
     return span_days(step, BARS_PER_WEEK[interval][asset_class])
+
+
+def only_classes(frame: pd.DataFrame) -> dict[tuple[Any, ...], str]:
+    """By `CELL`, the class that a cell of all classes consists of where it is one alone."""
+    single = frame[frame["asset_class"] != ALL]
+    found: dict[tuple[Any, ...], str] = {}
+    for (interval, record, model_name, step), group in groups(single, [name for name in CELL if name != "asset_class"]):
+        names = group["asset_class"].unique()
+        if len(names) == 1:
+            found[interval, record, model_name, ALL, step] = str(names[0])
+    return found
+
+
+def effective_days(interval: str, asset_class: str, step: int, n_days: int) -> float:
+    """Independent outcomes that so many judged days are worth by overlap alone, as the verdicts count them."""
+    span = 1.0 + overlap_in_days(step, BARS_PER_DAY[interval][asset_class])
+    return n_days / max(1.0, INFLATION_PER_STEP * span)
 
 
 def _numbers(interval: str, asset_class: str, step: int, group: pd.DataFrame) -> dict[str, Any]:
@@ -94,31 +115,6 @@ def _numbers(interval: str, asset_class: str, step: int, group: pd.DataFrame) ->
 
 def _parts(coverage: Any) -> Iterator[tuple[str, Estimate]]:
     return ((name, getattr(coverage, name)) for name in ("inside", "below", "above"))
-
-
-def pit_cells(pits: pd.DataFrame) -> list[dict[str, Any]]:
-    """The PIT histogram of each (interval, record, model, step), served and raw, with bands and tests."""
-    cells = []
-    keys = ["interval", "record", "model_name", "step"]
-    for key, group in groups(pits, keys):
-        overlap = overlap_of(key[0], ALL, key[3])
-        cell: dict[str, Any] = dict(zip(keys, key, strict=True))
-        for name, column in (("served", "n"), ("raw", "n_raw")):
-            counts = group.pivot_table(index="day", columns="bin", values=column, aggfunc="sum", fill_value=0)
-            counts = counts.reindex(columns=range(N_BINS), fill_value=0)
-            even = uniformity_of_counts(counts.to_numpy(dtype=np.int64), overlap)
-            cell[name] = {
-                "n": even.n,
-                "shares": [round(float(share), 6) for share in even.shares],
-                "low": [known(float(value)) for value in even.low],
-                "high": [known(float(value)) for value in even.high],
-                "ks": even.ks,
-                "ks_p": even.ks_p,
-                "cvm": even.cvm,
-                "cvm_p": even.cvm_p,
-            }
-        cells.append(cell)
-    return cells
 
 
 def alarms(by_baseline: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:

@@ -61,7 +61,7 @@ def _coverage(cells: Sequence[Cell]) -> Figure | None:
 
 def _pit(pits: Sequence[Cell]) -> Figure | None:
     """Histograms of the PIT, even when calibrated, with the band that chance alone would stay in."""
-    shown = [cell for cell in pits if cell["served"]["n"]]
+    shown = [cell for cell in pits if cell["asset_class"] == "all" and cell["served"]["n"]]
     if not shown:
         return None
     columns = min(4, len(shown))

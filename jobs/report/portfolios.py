@@ -4,7 +4,7 @@ A portfolio holds, on each bar, the mean direction of the signals that are live 
 over the instruments that have one. Its returns are added up to days, so that venues of different hours can be pooled.
 """
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -41,9 +41,10 @@ class Daily:
 
 def narrow_only(signals: pd.DataFrame) -> pd.DataFrame:
     """The same signals, 0 where the band is wider than the median of that series' bands before it, or these are few."""
-    before = signals.groupby([*KEYS, "symbol"], sort=False)["width"].transform(
-        lambda widths: widths.expanding(MIN_WIDTHS).median().shift(1)
-    )
+    series: list[Hashable] = [*KEYS, "symbol"]
+    medians = signals.groupby(series, sort=False)["width"].expanding(MIN_WIDTHS).median().droplevel(series)
+    # One place per series: the median of the bands before a band does not know it.
+    before = signals.assign(median=medians).groupby(series, sort=False)["median"].shift(1)
     return signals.assign(signal=np.where(signals["width"] <= before, signals["signal"], 0))
 
 

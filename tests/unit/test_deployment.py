@@ -25,7 +25,7 @@ REQUIRED = {
 }
 
 
-OWN = {"seal-ledger", "report-weekly"}
+OWN = {"seal-ledger", "evaluate-daily", "report-weekly"}
 
 
 def test_the_seven_required_schedules_are_there_and_only_ingest_and_our_own_are_added() -> None:
