@@ -4,9 +4,11 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from gateway import problems
+from gateway.answers import HTML, Document
 from gateway.pages.assets import ASSETS, VERSION
+from gateway.pages.reference import draw_reference
 from gateway.parameters import only
-from gateway.routes.site import Site
+from gateway.routes.site import Sent, Site
 from gateway.service import OVERVIEW, Target
 
 
@@ -17,6 +19,14 @@ def build(site: Site) -> APIRouter:
     @router.get("/", dependencies=[Depends(only())])
     async def overview(request: Request) -> Response:
         return await site.respond(request, Target("/", OVERVIEW, "page"))
+
+    drawn: list[Document] = []  # once: the routes are those of the program
+
+    @router.get("/api", dependencies=[Depends(only())])
+    async def reference(request: Request) -> Response:
+        if not drawn:
+            drawn.append(Document(draw_reference(request.app.openapi()), HTML, max_age_s=300))
+        return Sent(drawn[0].at(site.service.moment()))
 
     @router.get("/favicon.ico")
     async def favicon() -> Response:
