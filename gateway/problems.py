@@ -18,6 +18,7 @@ TITLES: Final[dict[str, tuple[int, str]]] = {
     "nothing_predicted": (404, "No forecast yet"),
     "unknown_prediction": (404, "No such forecast"),
     "unknown_path": (404, "No such page"),
+    "unauthorised": (401, "A key is needed"),
     "method_not_allowed": (405, "Method not allowed"),
     "wrong_host": (421, "Not a host of this server"),
     "wrong_origin": (403, "Not from another site's page"),

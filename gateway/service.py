@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from candlecast.clock import utc_now
 from gateway import problems
+from gateway.access import Access
 from gateway.answers import Document, Moment, Rendered, iso
 from gateway.cache import Cache, Entry, NotLoaded, Outcome
 from gateway.content.chart import Chart, read_chart
@@ -71,6 +72,7 @@ class Service:
     def __init__(self, settings: GatewaySettings, database: Database) -> None:
         self.metrics = Metrics(self._readings)
         self.database = database
+        self.access = Access(settings.showcase_api_key)
         self._settings = settings
         self.cache: Cache[CacheKey, Value] = Cache(
             self._load,

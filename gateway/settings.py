@@ -19,6 +19,7 @@ class GatewaySettings:
     rate, key_rate : how often one address, and the holder of one key, may ask
     trusted_proxies : addresses or networks of the proxies whose X-Real-IP is believed
     snapshot : file from which a restart serves while the database is away; none by default
+    showcase_api_key : a key that opens keyed routes besides those of the database
     hosts : names under which clients reach /mcp, besides those of this machine
     """
 
@@ -33,6 +34,7 @@ class GatewaySettings:
     trusted_proxies: tuple[str, ...] = field(default=(), metadata={"env": "GATEWAY_TRUSTED_PROXIES", "free": True})
     snapshot: Path | None = field(default=None, metadata={"env": "GATEWAY_SNAPSHOT"})
     hosts: tuple[str, ...] = field(default=(), metadata={"env": "GATEWAY_HOSTS", "free": True})
+    showcase_api_key: str | None = field(default=None, repr=False, metadata={"env": "SHOWCASE_API_KEY"})
     log_level: str = field(default="INFO", metadata={"env": "LOG_LEVEL", "choices": LOG_LEVELS})
 
     @classmethod

@@ -30,6 +30,7 @@ class Site:
 
     def __init__(self, service: Service, front: Callable[[], Front]) -> None:
         self.service = service
+        self.access = service.access
         self._front = front
 
     async def respond(
