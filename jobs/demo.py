@@ -290,9 +290,10 @@ def _print_urls(gateway: str, server: str, plan: _Bars, home: Path, console: Con
         command = command.relative_to(Path.cwd())
     for url, what in (
         (f"{gateway}/", "the page: every instrument with its newest forecast"),
-        (f"{gateway}/showcase/ml-prediction/BTCUSDT?interval=1h", "one forecast"),
-        (f"{gateway}/showcase/performance", "the scores"),
-        (f"{gateway}/docs", "the API"),
+        (f"{gateway}/instrument/BTCUSDT", "one forecast: its fan, and what happened to those before it"),
+        (f"{gateway}/showcase/ml-prediction/BTCUSDT?interval=1h", "the same forecast for a program"),
+        (f"{gateway}/evaluation", "how far to trust them"),
+        (f"{gateway}/api", "the API"),
         (f"{server}/models", "the inference server's models"),
     ):
         console.print(f"  {url}  [dim]{what}", soft_wrap=True)
