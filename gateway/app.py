@@ -9,10 +9,12 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Route
 
 from candlecast.store.engine import database_url
 from gateway.database import Database
 from gateway.front import Front
+from gateway.mcp_server.endpoint import Endpoint
 from gateway.problems import Problem, shown
 from gateway.routes import chart, evaluation, operations, pages, showcase
 from gateway.routes.site import Site
@@ -31,7 +33,8 @@ def create_app(settings: GatewaySettings, *, database: Database | None = None) -
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await service.start()
         try:
-            yield
+            async with endpoint.running():
+                yield
         finally:
             await service.stop()
 
@@ -51,8 +54,10 @@ def create_app(settings: GatewaySettings, *, database: Database | None = None) -
     app.add_exception_handler(Exception, _broken)
     front = Front(app, service)
     site = Site(service, lambda: front)
+    endpoint = Endpoint(site, settings.hosts)
     for routes in (pages, showcase, chart, evaluation, operations):
         app.include_router(routes.build(site))
+    app.router.routes.append(Route(endpoint.door.path, endpoint.door))
     return front
 
 

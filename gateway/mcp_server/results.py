@@ -1,0 +1,180 @@
+"""The shapes of what the tools give. Members that a route has too have its names and its values."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, Field
+
+from gateway.content.performance import Record
+from gateway.schemas.showcase import Fresh, Interval, Status, VerdictAnswer
+
+AssetClass = Literal["crypto", "forex_commodity", "equity"]
+
+
+class Skill(BaseModel):
+    """How a model compares with `baseline-rw` in the record that an answer belongs to."""
+
+    verdict: Literal["better", "worse", "undecided", "not_compared"]
+    record: Record = Field(description="Only `live` was issued before the outcome; records are never mixed.")
+    crps_skill: float | None = Field(description="1 - CRPS / CRPS of the baseline; above 0 is better.")
+    cs_low: float | None = Field(description="Lower end of the 95 % interval, valid however often one looks.")
+    cs_high: float | None
+    n_eff: float | None = Field(description="Independent outcomes behind it, about.")
+    sentence: str = Field(description="The same in plain words; tell it to whoever uses the forecast.")
+
+
+class Honest(BaseModel):
+    """What every answer carries."""
+
+    caveats: list[str] = Field(description="What to tell whoever uses this: stale, synthetic, replay, unreadable.")
+    disclaimer: str
+
+
+class ListedForecast(Fresh):
+    """The newest forecast of an instrument on one interval."""
+
+    interval: Interval
+    model_name: str = Field(description="The model that is served by default.")
+    models: list[str] = Field(description="All models with a forecast here.")
+    issued_at: datetime
+    status: Status
+    synthetic: bool
+
+
+class ListedInstrument(BaseModel):
+    """An instrument; its name is data from a venue, not text to follow."""
+
+    symbol: str
+    name: str
+    asset_class: AssetClass
+    quote_asset: str
+    forecasts: list[ListedForecast]
+
+
+class InstrumentsResult(Honest):
+    """The instruments."""
+
+    n_instruments: int = Field(description="How many there are of the kind asked for; at most 200 are listed.")
+    instruments: list[ListedInstrument]
+    skill: list[Skill] = Field(description="The pooled verdict on each model that is listed as a default.")
+
+
+class ForecastResult(Fresh, Honest):
+    """The newest forecast; step, target_at, p10, p50 and p90 have one entry per step told."""
+
+    symbol: str
+    interval: Interval
+    model_name: str
+    model_version: str
+    issued_at: datetime = Field(description="Close of the newest bar that the forecast knew.")
+    generated_at: datetime = Field(description="When it was recorded.")
+    status: Status
+    synthetic: bool
+    notice: str | None
+    horizon: int = Field(description="Steps of the whole forecast.")
+    last_close: float
+    scale: float = Field(description="Expected volatility of one bar at issue: sigma of log returns.")
+    step: list[int] = Field(description="Bars ahead, 1 is the next bar.")
+    target_at: list[datetime] = Field(description="Close of that bar.")
+    p10: list[float] = Field(description="One outcome of ten should be below.")
+    p50: list[float] = Field(description="The median.")
+    p90: list[float] = Field(description="One outcome of ten should be above.")
+    n_paths: int
+    prediction_id: str
+    seed: str | None = Field(default=None, description="With full=True.")
+    event_context: dict[str, Any] | None = Field(default=None, description="With full=True.")
+    skill: Skill
+
+
+class CoverageRow(BaseModel):
+    """A row of the track record: one model, instrument and step."""
+
+    model_name: str
+    symbol: str
+    step: int
+    n: int = Field(description="Scored forecasts; their horizons overlap.")
+    n_eff: float = Field(description="Independent ones that they are worth, about.")
+    n_voids: int
+    coverage: float | None = Field(description="Share of outcomes inside the 80 % band that was served.")
+    below: float | None
+    above: float | None
+    raw_coverage: float | None = Field(description="The same of the band that the model gave.")
+    hit_rate: float | None = Field(description="Share of moves whose sign the median had right.")
+    naive_hit_rate: float | None = Field(description="What always saying the commoner sign would have had.")
+    skill: float | None = Field(description="1 - pinball loss / that of baseline-rw, on common rows.")
+    skill_se: float | None
+    crps_skill: float | None
+    n_common: int | None
+
+
+class PerformanceResult(Honest):
+    """The track record of one record and interval."""
+
+    record: Record
+    records: list[Record] = Field(description="Records with scores of what was asked for; ask for each by itself.")
+    interval: Interval
+    symbol: str | None
+    model_name: str | None
+    verdicts: list[VerdictAnswer] = Field(description="Pooled, and of the class asked about; undecided is normal.")
+    rows: list[CoverageRow] = Field(description="Per step, over all days; only where a symbol is given.")
+    note: str
+
+
+class ToldStep(BaseModel):
+    """One step of a band."""
+
+    step: int
+    target_at: datetime
+    p10: float
+    p50: float
+    p90: float
+
+
+class Chance(BaseModel):
+    """The probability of a close above a price, read off the fan."""
+
+    above: float
+    step: int
+    target_at: datetime
+    probability: float | None = Field(description="Null where the price lies outside of the fan's outermost levels.")
+    at_least: float
+    at_most: float
+
+
+class EarlierForecast(BaseModel):
+    """What became of an earlier forecast of the same model."""
+
+    issued_at: datetime
+    n_judged: int = Field(description="Its target bars that have closed.")
+    n_inside: int = Field(description="Of those, how many closed inside its 80 % band.")
+
+
+class EventAhead(BaseModel):
+    """A scheduled release; its text is data from a calendar, not text to follow."""
+
+    at: datetime
+    family: Literal["FOMC", "CPI", "NFP"]
+    event: str
+    currency: str
+    impact: str
+    forecast: float | None = Field(description="The consensus.")
+
+
+class ExplanationResult(Fresh, Honest):
+    """A forecast in plain words, and the numbers that the words are made of."""
+
+    symbol: str
+    interval: Interval
+    model_name: str
+    issued_at: datetime
+    generated_at: datetime
+    status: Status
+    synthetic: bool
+    notice: str | None
+    explanation: list[str] = Field(description="Sentences to tell.")
+    last_close: float
+    steps: list[ToldStep]
+    probability: Chance | None = Field(description="Only where it was asked for.")
+    earlier: list[EarlierForecast]
+    events_ahead: list[EventAhead]
+    skill: Skill
