@@ -12,8 +12,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from candlecast.store.engine import database_url
+from gateway.admission import Admission
+from gateway.clients import Clients
 from gateway.database import Database
 from gateway.front import Front
+from gateway.limits import parse_rate
 from gateway.mcp_server.endpoint import Endpoint
 from gateway.problems import Problem, shown
 from gateway.routes import chart, evaluation, operations, pages, showcase
@@ -52,7 +55,13 @@ def create_app(settings: GatewaySettings, *, database: Database | None = None) -
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _broken)
-    front = Front(app, service)
+    admission = Admission(
+        Clients(settings.trusted_proxies),
+        service.access,
+        parse_rate("GATEWAY_RATE", settings.rate),
+        parse_rate("GATEWAY_KEY_RATE", settings.key_rate),
+    )
+    front = Front(app, service, admission)
     site = Site(service, lambda: front)
     endpoint = Endpoint(site, settings.hosts)
     for routes in (pages, showcase, chart, evaluation, operations):

@@ -51,10 +51,15 @@ class NotLoaded(CandlecastError):
 
 @dataclass(slots=True)
 class Entry(Generic[V]):
-    """A value, and until when (on the cache's clock) it needs no refresh."""
+    """A value, and until when (on the cache's clock) it needs no refresh.
+
+    current : False once the cache dropped it, or knows or holds something newer; whoever keeps an entry outside of
+        the cache has to look
+    """
 
     value: V
     fresh_until: float
+    current: bool = True
 
 
 class Cache(Generic[K, V]):
@@ -151,9 +156,9 @@ class Cache(Generic[K, V]):
         """Keep a value that was loaded elsewhere, for example by one query for many keys."""
         entry = Entry(value, self._clock() + min(self._ttl_s, value.fresh_for_s()))
         self._failures.pop(key, None)
+        self.drop(key)
         if value.n_bytes > self._entries.maxsize:
-            self._entries.pop(key, None)  # served once, too big to keep
-            return entry
+            return entry  # served once, too big to keep
         self._entries[key] = entry
         while len(self._entries) > self._max_entries:
             self._entries.popitem()
@@ -172,11 +177,14 @@ class Cache(Generic[K, V]):
         if entry is None:
             return False
         entry.fresh_until = self._clock()
+        entry.current = False
         return True
 
     def drop(self, key: K) -> None:
         """Forget a key; its next reader waits for a load."""
-        self._entries.pop(key, None)
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            entry.current = False
 
     def forgive(self) -> None:
         """Let every failed key be loaded again at once: what made them fail is over."""

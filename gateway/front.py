@@ -1,71 +1,125 @@
 """The outermost ASGI application: answers a cached address at once, and looks after everyone else's headers and counts.
 
-An address that was answered before needs no routing and no validation again. So the exact (path, query) is
-remembered with what it means, and its next GET costs two look-ups and two sends: a fraction of a framework's route.
+An address that was answered before needs no routing and no validation again. So the exact path and query are
+remembered with what they mean, and within one second also with what is sent: the next request costs a few look-ups.
+`gateway.wire` asks here too, below ASGI.
 """
 
 import time
+from email.utils import formatdate
+from http import HTTPStatus
 from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.answers import Header, Rendered, accepts_gzip
+from gateway.admission import Admission
+from gateway.answers import Form, Header, Rendered
+from gateway.cache import Entry
 from gateway.headers import PREFLIGHT, headers_for
-from gateway.metrics import Durations
-from gateway.service import Service, Target
+from gateway.limits import retry_after
+from gateway.metrics import Metrics
+from gateway.problems import too_many_requests
+from gateway.service import Service, Target, Value
 
 MAX_ADDRESSES: Final = 4096
 MAX_ADDRESS_LENGTH: Final = 200
 
-# A target, the headers that its answers get besides their own, and where its durations go.
-Known = tuple[Target, list[Header], Durations]
+# Whoever looks whether we live must hear it, and files of the pages cost next to nothing.
+UNLIMITED: Final = ("/healthz", "/readyz", "/favicon.ico", "/assets/")
+STATUS_LINES: Final = {code: f"HTTP/1.1 {code} {HTTPStatus(code).phrase}\r\n".encode() for code in (200, 304)}
 
 
-async def send_rendered(scope: Scope, send: Send, rendered: Rendered, extra: list[Header], *, head: bool) -> int:
-    """Send an answer in the coding the client takes, or 304 when it has it already; the status sent."""
-    has_tag = gzip = False
-    for name, value in scope["headers"]:
-        if name == b"if-none-match":
-            has_tag = _names(value, rendered.etag)
-        elif name == b"accept-encoding":
-            gzip = rendered.gzip_body is not None and accepts_gzip(value)
-    if has_tag:
-        status, headers, body = 304, rendered.not_modified_headers, b""
-    elif gzip and rendered.gzip_body is not None:
-        status, headers, body = 200, rendered.gzip_headers, rendered.gzip_body
-    else:
-        status, headers, body = 200, rendered.headers, rendered.body
-    await send({"type": "http.response.start", "status": status, "headers": headers + extra})
-    await send({"type": "http.response.body", "body": b"" if head else body})
-    return status
+class Reply:
+    """What is sent, complete: for ASGI in parts, and as the bytes of an HTTP/1.1 head."""
+
+    __slots__ = ("body", "head", "headers", "labels", "status")
+
+    def __init__(self, status: int, headers: list[Header], body: bytes, second: int, route: str) -> None:
+        """`second` is the moment's, for the Date header, which an ASGI server adds by itself."""
+        self.status, self.headers, self.body = status, headers, body
+        self.labels = (route, "GET", str(status))  # of its counter
+        date = (b"date", formatdate(second, usegmt=True).encode())
+        lines = [b"%b: %b\r\n" % header for header in (date, *headers)]
+        self.head = b"".join([STATUS_LINES[status], *lines, b"\r\n"])
 
 
-def _names(if_none_match: bytes, etag: bytes) -> bool:
-    """Weak comparison (RFC 9110 §8.8.3.2) of one tag with a list of them."""
-    if if_none_match == etag:
-        return True
-    opaque = etag.removeprefix(b"W/")
-    tags = [tag.strip().removeprefix(b"W/") for tag in if_none_match.split(b",")]
-    return opaque in tags or tags == [b"*"]
+class Known:
+    """An address that was answered before: what it asks for, and its replies of this second."""
+
+    __slots__ = ("durations", "entry", "extra", "rendered", "replies", "result", "second", "target")
+
+    def __init__(self, target: Target, extra: list[Header], metrics: Metrics) -> None:
+        """`extra` are the headers that its answers get besides their own."""
+        self.target, self.extra = target, extra
+        self.durations = metrics.durations_of(target.route)
+        self.entry: Entry[Value] | None = None
+        self.rendered: Rendered
+        self.replies: list[Reply | None] = []
+        self.second = 0
+        self.result = ""
+
+    def reply(self, form: Form) -> Reply:
+        """The reply in a form, made at most once a second."""
+        reply = self.replies[form]
+        if reply is None:
+            status, headers, body = self.rendered.sent_as(form)
+            reply = Reply(status, headers + self.extra, body, self.second, self.target.route)
+            self.replies[form] = reply
+        return reply
+
+
+async def send_rendered(scope: Scope, send: Send, rendered: Rendered) -> None:
+    """Send an answer in the coding the client takes, or 304 when it has it already."""
+    status, headers, body = rendered.sent_as(rendered.form(scope["headers"]))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 class Front:
     """Wraps an application; see the module."""
 
-    def __init__(self, app: ASGIApp, service: Service) -> None:
+    def __init__(self, app: ASGIApp, service: Service, admission: Admission) -> None:
         self._app = app
-        self.service = self._service = service
+        self.service = service
+        self.admission = admission
         self._metrics = service.metrics
-        self._known: dict[tuple[str, bytes], Known] = {}
+        self._known: dict[bytes, Known] = {}  # by path and query as they were sent
 
     def remember(self, scope: Scope, target: Target) -> None:
-        """Let the next GET of this address return early. Bounded: the oldest address makes room."""
-        address = (scope["path"], scope["query_string"])
-        if len(address[0]) + len(address[1]) > MAX_ADDRESS_LENGTH or address in self._known:
+        """Let the next GET of this address return early. Bounded: the oldest address makes room.
+
+        Never one whose answer a key opened: who returns early is not asked for a key.
+        """
+        address = _address(scope)
+        if len(address) > MAX_ADDRESS_LENGTH or address in self._known or "key_id" in scope.get("state", {}):
             return
         if len(self._known) >= MAX_ADDRESSES:
             del self._known[next(iter(self._known))]
-        self._known[address] = (target, headers_for(address[0]), self._metrics.durations_of(target.route))
+        self._known[address] = Known(target, headers_for(scope["path"]), self._metrics)
+
+    def found(self, address: bytes) -> Known | None:
+        """A known address whose answer is cached, with the answer of this second."""
+        known = self._known.get(address)
+        if known is None:
+            return None
+        second = int(time.time())
+        entry = known.entry
+        if second != known.second or entry is None or not entry.current:
+            found = self.service.found(known.target)
+            if found is None:
+                known.entry = None  # nothing of an answer that is gone is kept
+                return None
+            known.entry, known.rendered, known.result = found
+            known.replies = [None] * len(Form)
+            known.second = second
+        return known
+
+    def sent(self, known: Known, reply: Reply, *, head: bool, seconds: float) -> None:
+        """Count a reply."""
+        metrics = self._metrics
+        metrics.cache_requests[known.result] += 1
+        metrics.requests[(known.target.route, "HEAD", str(reply.status)) if head else reply.labels] += 1
+        known.durations.observe(seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's event: a request, or the lifespan."""
@@ -73,17 +127,29 @@ class Front:
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
-        if scope["method"] == "GET":
-            known = self._known.get((scope["path"], scope["query_string"]))
-            if known is not None:
-                target, extra, durations = known
-                rendered = self._service.cached(target)
-                if rendered is not None:
-                    status = await send_rendered(scope, send, rendered, extra, head=False)
-                    self._metrics.requests[target.route, "GET", "200" if status == 200 else "304"] += 1
-                    durations.observe(time.perf_counter() - started)
-                    return
-        await self._pass_on(scope, receive, send, started)
+        wait_s = self._wait_s(scope)
+        if wait_s is not None:
+            response = too_many_requests(retry_after(wait_s)).response()
+            response.raw_headers += headers_for(scope["path"])
+            await response(scope, receive, send)
+            self._metrics.count("limited", scope["method"], 429, time.perf_counter() - started)
+            return
+        head = scope["method"] == "HEAD"
+        known = self.found(_address(scope)) if head or scope["method"] == "GET" else None
+        if known is None:
+            await self._pass_on(scope, receive, send, started)
+            return
+        reply = known.reply(known.rendered.form(scope["headers"]))
+        await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
+        await send({"type": "http.response.body", "body": b"" if head else reply.body})
+        self.sent(known, reply, head=head, seconds=time.perf_counter() - started)
+
+    def _wait_s(self, scope: Scope) -> float | None:
+        """Count a request: None to go on, else the seconds that its client has to wait."""
+        if scope["path"].startswith(UNLIMITED):
+            return None
+        peer = scope["client"]
+        return self.admission.wait_s(peer[0] if peer else None, scope["headers"])
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send, started: float) -> None:
         """Any other request: through the framework, HEAD as a GET without its body, CORS pre-flights answered here."""
@@ -111,3 +177,10 @@ class Front:
         finally:
             route = getattr(inner.get("route"), "path", "unmatched")
             self._metrics.count(route, method, status, time.perf_counter() - started)
+
+
+def _address(scope: Scope) -> bytes:
+    """Path and query as they stood in the request line."""
+    query: bytes = scope["query_string"]
+    path: bytes = scope["raw_path"]
+    return path + b"?" + query if query else path

@@ -24,6 +24,7 @@ TITLES: Final[dict[str, tuple[int, str]]] = {
     "wrong_origin": (403, "Not from another site's page"),
     "too_large": (413, "The request is too long"),
     "too_slow": (408, "The request took too long"),
+    "too_many_requests": (429, "Too many requests"),
     "not_ready": (503, "Nothing to serve yet"),
     "internal": (500, "Something broke on our side"),
 }
@@ -98,6 +99,16 @@ def not_ready(why: str, retry_after_s: float) -> Problem:
         "not_ready",
         f"There is nothing to serve at the moment: {why}. Ask again in {wait_s} s.",
         headers={"retry-after": str(wait_s)},
+    )
+
+
+def too_many_requests(retry_after_s: int) -> Problem:
+    """429 with the seconds after which the client may ask again."""
+    return Problem(
+        "too_many_requests",
+        f"You have asked more often than one client may; ask again in {retry_after_s} s. What was answered may be kept "
+        "as long as its Cache-Control says, and asked for again with If-None-Match.",
+        headers={"retry-after": str(retry_after_s)},
     )
 
 

@@ -130,16 +130,27 @@ class Service:
             f"unconfirmed: the database has not been reachable since {iso(lost_at)}, so there may be a newer one"
         )
 
-    def cached(self, target: Target) -> Rendered | None:
-        """The answer without waiting; None when it is not cached."""
+    def found(self, target: Target) -> tuple[Entry[Value], Rendered, str] | None:
+        """The entry, its answer and whether that is a `hit` or `stale`, without waiting; None when it is not cached.
+
+        Whoever sends it counts it under the result in `metrics.cache_requests`.
+        """
         entry = self.cache.peek(target.key)
         if entry is None:
             return None
         answer = entry.value.pick(target.part)
         if answer is None:
             return None
-        self.metrics.cache_requests["hit" if self.cache.is_fresh(entry) else "stale"] += 1
-        return answer.at(self.moment())
+        return entry, answer.at(self.moment()), "hit" if self.cache.is_fresh(entry) else "stale"
+
+    def cached(self, target: Target) -> Rendered | None:
+        """The answer without waiting, counted; None when it is not cached."""
+        found = self.found(target)
+        if found is None:
+            return None
+        _, rendered, result = found
+        self.metrics.cache_requests[result] += 1
+        return rendered
 
     async def entry(self, key: CacheKey) -> Entry[Value]:
         """The cache entry of a key, loaded if need be.

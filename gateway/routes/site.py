@@ -22,7 +22,7 @@ class Sent(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002  (an ASGI app)
         """Send it."""
-        await send_rendered(scope, send, self._rendered, [], head=False)
+        await send_rendered(scope, send, self._rendered)
 
 
 class Site:

@@ -29,6 +29,9 @@ from gateway.settings import GatewaySettings
 
 CLASSES = {"BTCUSDT": "crypto", "ETHUSDT": "crypto", "EURUSD": "forex_commodity", "AAPL": "equity", "SPY": "equity"}
 
+# Tests ask faster than any client may.
+OFTEN: dict[str, Any] = {"rate": "1000000/minute", "key_rate": "1000000/minute"}
+
 
 class Market:
     """Writes instruments and forecasts, as the owner of the database."""
@@ -153,7 +156,7 @@ def running(reader_url: str) -> Callable[..., Any]:
 
     @asynccontextmanager
     async def run(url: str = reader_url, **settings: Any) -> AsyncIterator[tuple[httpx.AsyncClient, Front]]:
-        front = create_app(GatewaySettings(database_url=url, **{"poll_s": 0.05, **settings}))
+        front = create_app(GatewaySettings(database_url=url, **{"poll_s": 0.05, **OFTEN, **settings}))
         await front.service.start()
         transport = httpx.ASGITransport(app=front, raise_app_exceptions=False)
         try:
@@ -168,7 +171,7 @@ def running(reader_url: str) -> Callable[..., Any]:
 @contextmanager
 def serving(url: str, **settings: Any) -> Iterator[tuple[httpx.Client, Front]]:
     """A gateway behind a real socket, in a thread with its own loop, and a client of it."""
-    front = create_app(GatewaySettings(database_url=url, **{"poll_s": 0.1, **settings}))
+    front = create_app(GatewaySettings(database_url=url, **{"poll_s": 0.1, **OFTEN, **settings}))
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(front, access_log=False, log_config=None, timeout_graceful_shutdown=2))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
