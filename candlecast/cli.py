@@ -12,11 +12,15 @@ from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
 
+from candlecast import cli_keys
+from candlecast.commands import BadOption as BadOption
+from candlecast.commands import Json as Json
+from candlecast.commands import finish as finish
 from candlecast.errors import CandlecastError
 from candlecast.settings import JobSettings
 
@@ -31,8 +35,7 @@ db = typer.Typer(help="The database: migrations, and the embedded server.", no_a
 serve = typer.Typer(help="Start a server.", no_args_is_help=True)
 app.add_typer(db, name="db")
 app.add_typer(serve, name="serve")
-
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one line of JSON.")]
+app.add_typer(cli_keys.app, name="keys")
 
 PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -44,12 +47,6 @@ class NotInstalled(CandlecastError):
         super().__init__(f"`candlecast {command}` needs candlecast[{extra}]; run `pip install 'candlecast[{extra}]'`")
 
 
-class BadOption(CandlecastError):
-    """An option holds something that cannot be used."""
-
-    exit_code = 64
-
-
 class NoSuchChain(CandlecastError):
     """Chains were named that the ledger does not have; nothing was verified, and that must not look like success."""
 
@@ -57,11 +54,6 @@ class NoSuchChain(CandlecastError):
 
     def __init__(self, asked: str) -> None:
         super().__init__(f"the ledger has no chain {asked}; run `candlecast verify --json` to see those it has")
-
-
-def finish(sentence: str, as_json: bool, **facts: Any) -> None:
-    """The closing line of a command: a sentence for people, or its facts for programs."""
-    print(json.dumps(facts, default=str) if as_json else sentence)
 
 
 @db.command("upgrade")

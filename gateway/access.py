@@ -15,6 +15,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from candlecast.keys import KeyRecord, digest_of, key_id_of
 from gateway import problems
 from gateway.answers import Header
+from gateway.database import Database
 
 SHOWCASE_ID: Final = "showcase"  # the id of SHOWCASE_API_KEY
 MAX_LENGTH: Final = 256
@@ -103,6 +104,16 @@ class Access:
             )
         request.state.key_id = key_id
         return key_id
+
+
+async def read_keys(database: Database) -> list[KeyRecord]:
+    """The keys that are neither revoked nor expired.
+
+    Raises
+    ------
+    DatabaseError : see `Database.rows`.
+    """
+    return [KeyRecord(**row) for row in await database.rows("gateway_keys")]
 
 
 def presented(headers: Iterable[Header]) -> bytes | None:

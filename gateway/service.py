@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from candlecast.clock import utc_now
 from gateway import problems
-from gateway.access import Access
+from gateway.access import Access, read_keys
 from gateway.answers import Document, Moment, Rendered, iso
 from gateway.cache import Cache, Entry, NotLoaded, Outcome
 from gateway.content.chart import Chart, read_chart
@@ -261,6 +261,10 @@ class Service:
     def recovered(self) -> None:
         """Readers need not wait for the hold-off of keys that failed only because the database was away."""
         self.cache.forgive()
+
+    async def renew_keys(self) -> None:
+        """Let the keys open that are on record now."""
+        self.access.learn(await read_keys(self.database))
 
     async def warm(self) -> None:
         """Load every forecast by one query, and the lists."""

@@ -24,6 +24,9 @@ class Follower(Protocol):
     def recovered(self) -> None:
         """The database answers again after it was away."""
 
+    async def renew_keys(self) -> None:
+        """Load the keys of readers again."""
+
     async def warm(self) -> None:
         """Load everything: at the start, or after the ledger was replaced."""
 
@@ -55,6 +58,7 @@ class Watch:
         rows = await self._database.rows("gateway_versions", probe=True)
         if was_away:
             self._follower.recovered()
+        await self._follower.renew_keys()
         chains = {(row["model_name"], row["interval"]): row["version"] for row in rows if row["kind"] == "chain"}
         tables = {row["kind"]: row["version"] for row in rows if row["kind"] != "chain"}
         shrunk = any(chains.get(chain, 0) < length for chain, length in self.chains.items())

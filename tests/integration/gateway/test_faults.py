@@ -49,10 +49,11 @@ async def test_the_start_loads_every_forecast_by_one_query(market: Any, running:
             market.issue(symbol, interval)
 
     async with running(poll_s=60.0) as (client, front):
-        assert front.service.database.n_queries == 6  # versions, forecasts, verdicts, instruments, models, track record
+        # versions, keys, forecasts, verdicts, instruments, models, track record
+        assert front.service.database.n_queries == 7
         for symbol in ("BTCUSDT", "ETHUSDT", "EURUSD", "AAPL"):
             assert (await client.get(f"/showcase/ml-prediction/{symbol}?interval=1d")).status_code == 200
-        assert front.service.database.n_queries == 6
+        assert front.service.database.n_queries == 7
 
 
 async def test_the_newest_forecast_is_found_by_its_index_however_long_the_history(market: Any) -> None:
