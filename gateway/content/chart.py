@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from candlecast.calendar import WITHDRAWN
 from candlecast.calibration import Correction, corrected
 from candlecast.clock import SCHEDULES, next_slot, utc_now
 from candlecast.forecasts import LEVELS
@@ -23,6 +22,7 @@ N_BARS: Final = 240
 N_PREVIOUS: Final = 6
 FAMILIES: Final = ("FOMC", "CPI", "NFP")
 VALUES: Final = ("open", "high", "low", "close", "volume")
+WITHDRAWN: Final = "Withdrawn"  # as in candlecast.calendar, which would bring pandas into every gateway
 FRESH_S: Final = 60.0  # bars close in between; the watch tells of a new forecast sooner
 
 TODAY: Final = "All bars are shown with the values they have today."

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from candlecast.calendar import WITHDRAWN
 from tests.integration.scores.market import HOUR, add_bars, at, correct_bar, forecast, issue
 
 BTC = "/showcase/chart/BTCUSDT"
@@ -187,7 +188,7 @@ async def test_releases_are_those_known_when_the_forecast_was_seen(market: Any, 
     add_vintage(market, "moved away", listed, NOW + 2 * HOUR)
     add_vintage(market, "moved away", NOW - HOUR, NOW + timedelta(days=9))
     add_vintage(market, "withdrawn", listed, NOW + 2 * HOUR)
-    add_vintage(market, "withdrawn", NOW - HOUR, NOW + 2 * HOUR, impact="Withdrawn")
+    add_vintage(market, "withdrawn", NOW - HOUR, NOW + 2 * HOUR, impact=WITHDRAWN)
     add_vintage(market, "announced too late", future, NOW + 2 * HOUR)
     add_vintage(market, "gdp", listed, NOW + 2 * HOUR, family="GDP")
     add_vintage(market, "before the first bar", listed, NOW - 6 * HOUR)
