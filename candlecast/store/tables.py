@@ -237,6 +237,7 @@ job_runs: Final = Table(
         "status IN ('running', 'ok', 'partial', 'failed', 'interrupted', 'missed', 'skipped')", name="status"
     ),
     Index(None, "job", "slot"),
+    Index("job_runs_missed_idx", "job", "slot", postgresql_where=text("status = 'missed'")),
 )
 
 job_items: Final = Table(

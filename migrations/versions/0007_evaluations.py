@@ -1,4 +1,4 @@
-"""The newest evaluation of each record, as the page of that name shows it.
+"""The newest evaluation of each record, as the page of that name shows it; and slots that were missed, to be counted.
 
 Revision 0007, after 0006. The text of a migration never changes once it was released.
 """
@@ -29,7 +29,9 @@ CREATE TABLE candlecast.evaluations (
 def upgrade() -> None:
     op.execute(EVALUATIONS)
     protect(op, "evaluations", ("INSERT", "DELETE"))
+    op.execute("CREATE INDEX job_runs_missed_idx ON candlecast.job_runs (job, slot) WHERE status = 'missed'")
 
 
 def downgrade() -> None:
+    op.drop_index("job_runs_missed_idx", table_name="job_runs", schema="candlecast")
     op.drop_table("evaluations", schema="candlecast")
