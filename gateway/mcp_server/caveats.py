@@ -6,6 +6,7 @@ from typing import Any, Final
 from gateway.content.verdicts import BASELINE, RECORDS, subject
 
 DISCLAIMER: Final = "Not investment advice: a range of what may happen, to be judged by its track record."
+STALE: Final = "This forecast is stale; stale_reason says why."
 UNREAD: Final = "the scores cannot be read at the moment"
 UNSCORED: Final = "it has no scores yet"
 SKILL: Final = ("verdict", "record", "crps_skill", "cs_low", "cs_high", "n_eff", "sentence")
@@ -37,7 +38,7 @@ def skill_of(
 
 def caveats_of(body: Mapping[str, Any]) -> list[str]:
     """The sentences that belong to one forecast, given its members as a route sends them."""
-    said = [f"Stale: {body['stale_reason']}."] if body["stale"] else []
+    said = [STALE] if body["stale"] else []
     return said + ([body["notice"]] if body["notice"] else [])
 
 

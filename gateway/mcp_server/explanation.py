@@ -5,21 +5,36 @@ from elsewhere and never stand in a sentence: a reader who follows sentences mus
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-BAND: Final = 0.8
 MINUS: Final = "\N{MINUS SIGN}"
-BARS: Final = {"1h": "hourly", "1d": "daily"}
 FEW: Final = 30  # closes of earlier forecasts; fewer say next to nothing
+BARS: Final = {"1h": "hourly", "1d": "daily"}
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What stands around a forecast.
+
+    n_judged, n_inside : its own target bars that have closed, and how many of them inside the 80 % band
+    ended : whether its last target is over
+    earlier, events : members of `EarlierForecast` and `EventAhead`
+    """
+
+    n_judged: int
+    n_inside: int
+    ended: bool
+    earlier: Sequence[Mapping[str, Any]]
+    events: Sequence[Mapping[str, Any]]
 
 
 def explained(
     body: Mapping[str, Any],
     steps: Sequence[Mapping[str, Any]],
     chance: Mapping[str, Any] | None,
-    earlier: Sequence[Mapping[str, Any]] | None,
-    events: Sequence[Mapping[str, Any]] | None,
+    surroundings: Surroundings | None,
 ) -> list[str]:
     """Sentences about a forecast, given as a route sends it.
 
@@ -27,14 +42,39 @@ def explained(
     ----------
     steps : the steps to tell, with `step`, `target_at`, `p10`, `p50`, `p90`
     chance : members of `Chance`, None where nobody asked
-    earlier, events : None where they could not be read
+    surroundings : None where they could not be read
     """
-    told = [_knew(body), *(_band(step, body) for step in steps), _what_a_band_is()]
+    told = [_knew(body)]
+    if body["stale"]:
+        told.append(f"It is stale ({body['stale_reason']}).")
+    told += [*(_band(step, body) for step in steps), _what_a_band_is()]
     if chance is not None:
         told.append(_chance(chance))
-    told.append(_earlier(earlier))
-    told.append(_events(events))
-    return told
+    if surroundings is None:
+        return [*told, "What became of earlier forecasts, and what is on the calendar, cannot be read at the moment."]
+    return [*told, *_since(surroundings, body["horizon"]), _earlier(surroundings.earlier), *_events(surroundings)]
+
+
+def surroundings_of(chart: Mapping[str, Any], body: Mapping[str, Any]) -> Surroundings:
+    """What stands around a forecast, from the body of its chart."""
+    outcomes = dict(zip(chart["after"]["closed_at"], chart["after"]["close"], strict=True))
+    judged = [
+        low <= outcomes[at] <= high
+        for at, low, high in zip(body["target_at"], body["p10"], body["p90"], strict=True)
+        if at in outcomes
+    ]
+    ended = instant(body["target_at"][-1]) <= instant(body["issued_at"]) + timedelta(seconds=body["age_seconds"])
+    return Surroundings(
+        n_judged=len(judged),
+        n_inside=sum(judged),
+        ended=ended,
+        earlier=[{name: one[name] for name in ("issued_at", "n_judged", "n_inside")} for one in chart["previous"]],
+        events=[
+            {name: one[name] for name in ("at", "family", "event", "currency", "impact", "forecast")}
+            for one in chart["events"]
+            if one["scheduled"]
+        ],
+    )
 
 
 def probability_above(price: float, levels: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
@@ -58,8 +98,8 @@ def probability_above(price: float, levels: Sequence[float], values: Sequence[fl
 
 def _knew(body: Mapping[str, Any]) -> str:
     return (
-        f"The newest {BARS[body['interval']]} forecast of {body['symbol']} by {body['model_name']} knew the bars up to "
-        f"{at_text(body['issued_at'])}, {age_text(body['age_seconds'])} ago, when the last close was "
+        f"The newest known {BARS[body['interval']]} forecast of {body['symbol']} by {body['model_name']} knew the bars "
+        f"up to {at_text(body['issued_at'])}, {age_text(body['age_seconds'])} ago, when the last close was "
         f"{price_text(body['last_close'])}."
     )
 
@@ -90,9 +130,21 @@ def _chance(chance: Mapping[str, Any]) -> str:
     return f"It gives {about} a probability of less than {100 * chance['at_most']:.0f}%; its fan says no more."
 
 
-def _earlier(earlier: Sequence[Mapping[str, Any]] | None) -> str:
-    if earlier is None:
-        return "What became of its earlier forecasts cannot be read at the moment."
+def _since(around: Surroundings, horizon: int) -> list[str]:
+    if not around.n_judged:
+        return []
+    if around.ended:
+        return [
+            f"All its bars are over; {around.n_inside} of the {around.n_judged} that traded closed inside the band."
+        ]
+    have = "has" if around.n_judged == 1 else "have"
+    return [
+        f"{around.n_judged} of its {horizon} bars {have} closed since, {around.n_inside} of them inside the band: look "
+        "at the steps that are still to come."
+    ]
+
+
+def _earlier(earlier: Sequence[Mapping[str, Any]]) -> str:
     n_judged = sum(one["n_judged"] for one in earlier)
     if not n_judged:
         return "No earlier forecast of this kind has met a close yet."
@@ -105,16 +157,15 @@ def _earlier(earlier: Sequence[Mapping[str, Any]] | None) -> str:
     )
 
 
-def _events(events: Sequence[Mapping[str, Any]] | None) -> str:
-    if events is None:
-        return "The economic calendar cannot be read at the moment."
-    if not events:
-        return "No rate decision (FOMC), inflation (CPI) or jobs (NFP) release is on the calendar before its last bar."
-    counts = {family: sum(event["family"] == family for event in events) for family in ("FOMC", "CPI", "NFP")}
+def _events(around: Surroundings) -> list[str]:
+    if around.ended:
+        return []
+    if not around.events:
+        return ["No release of FOMC (rates), CPI (inflation) or NFP (jobs) is on the calendar before its last bar."]
+    counts = {family: sum(one["family"] == family for one in around.events) for family in ("FOMC", "CPI", "NFP")}
     named = ", ".join(f"{n} {family}" for family, n in counts.items() if n)
-    return (
-        f"On the calendar before its last bar: {named}; the first at {at_text(events[0]['at'])}. Prices may jump then."
-    )
+    first = at_text(around.events[0]["at"])
+    return [f"On the calendar before its last bar: {named}, the first at {first}. Prices may jump then."]
 
 
 def instant(text: str) -> datetime:
@@ -137,7 +188,7 @@ def move_text(last_close: float, value: float) -> str:
     """The move from the last close: in per cent, or as a difference where a price at or below zero has no per cent."""
     move = value - last_close
     text = f"{100 * move / last_close:+.2f}%" if last_close > 0 else f"{move:+.4g}"
-    return text.replace("-", MINUS)
+    return text.replace("-", MINUS) if text.strip("+-0.%") else text.strip("+-")
 
 
 def age_text(seconds: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from gateway.content.performance import Record
-from gateway.schemas.showcase import Fresh, Interval, Status, VerdictAnswer
+from gateway.schemas.showcase import Fresh, Interval, Status
 
 AssetClass = Literal["crypto", "forex_commodity", "equity"]
 
@@ -37,6 +37,7 @@ class ListedForecast(Fresh):
     model_name: str = Field(description="The model that is served by default.")
     models: list[str] = Field(description="All models with a forecast here.")
     issued_at: datetime
+    generated_at: datetime
     status: Status
     synthetic: bool
 
@@ -70,19 +71,19 @@ class ForecastResult(Fresh, Honest):
     generated_at: datetime = Field(description="When it was recorded.")
     status: Status
     synthetic: bool
-    notice: str | None
     horizon: int = Field(description="Steps of the whole forecast.")
     last_close: float
-    scale: float = Field(description="Expected volatility of one bar at issue: sigma of log returns.")
     step: list[int] = Field(description="Bars ahead, 1 is the next bar.")
     target_at: list[datetime] = Field(description="Close of that bar.")
     p10: list[float] = Field(description="One outcome of ten should be below.")
     p50: list[float] = Field(description="The median.")
     p90: list[float] = Field(description="One outcome of ten should be above.")
-    n_paths: int
     prediction_id: str
-    seed: str | None = Field(default=None, description="With full=True.")
-    event_context: dict[str, Any] | None = Field(default=None, description="With full=True.")
+    notice: str | None = Field(default=None, description="With full=True, like all below; a caveat says the same.")
+    scale: float | None = Field(default=None, description="Expected sigma of one bar's log return at issue.")
+    n_paths: int | None = None
+    seed: str | None = None
+    event_context: dict[str, Any] | None = None
     skill: Skill
 
 
@@ -107,6 +108,47 @@ class CoverageRow(BaseModel):
     n_common: int | None
 
 
+class ToldVerdict(BaseModel):
+    """A model against `baseline-rw`, as /showcase/performance/verdicts has it."""
+
+    model_name: str
+    asset_class: str = Field(description="`all`: the classes pooled.")
+    verdict: Literal["better", "worse", "undecided", "not_compared"]
+    sentence: str = Field(description="The verdict with its numbers, in plain words.")
+    crps_skill: float | None
+    low: float | None = Field(description="Lower end of the 95 % interval for one look.")
+    high: float | None
+    cs_low: float | None = Field(description="Lower end of the 95 % interval, valid however often one looks.")
+    cs_high: float | None
+    n_forecasts: int
+    n_days: int
+    n_eff: float
+    days_to_decision: float | None
+    as_of: datetime
+
+
+class Interval95(BaseModel):
+    """A number with its 95 % interval; null where the sample is too short for one."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class CellRow(BaseModel):
+    """How a model did at a step, all instruments of a class together, as /showcase/evaluation has it."""
+
+    model_name: str
+    asset_class: str
+    step: int
+    n: int
+    n_days: int
+    n_eff: float = Field(description="Independent outcomes that the days are worth, about.")
+    coverage: Interval95 = Field(description="Share of outcomes inside the 80 % band that was served.")
+    crps_skill: Interval95
+    hit_rate: Interval95
+
+
 class PerformanceResult(Honest):
     """The track record of one record and interval."""
 
@@ -115,8 +157,9 @@ class PerformanceResult(Honest):
     interval: Interval
     symbol: str | None
     model_name: str | None
-    verdicts: list[VerdictAnswer] = Field(description="Pooled, and of the class asked about; undecided is normal.")
-    rows: list[CoverageRow] = Field(description="Per step, over all days; only where a symbol is given.")
+    verdicts: list[ToldVerdict] = Field(description="Pooled, and of the class asked about; undecided is normal.")
+    cells: list[CellRow] = Field(description="Per step, instruments together; only where no symbol is given.")
+    rows: list[CoverageRow] = Field(description="Per step, of the one instrument; only where a symbol is given.")
     note: str
 
 
@@ -170,10 +213,11 @@ class ExplanationResult(Fresh, Honest):
     generated_at: datetime
     status: Status
     synthetic: bool
-    notice: str | None
     explanation: list[str] = Field(description="Sentences to tell.")
     last_close: float
     steps: list[ToldStep]
+    n_judged: int | None = Field(description="Its own target bars that have closed since; null where not readable.")
+    n_inside: int | None = Field(description="Of those, how many closed inside the 80 % band.")
     probability: Chance | None = Field(description="Only where it was asked for.")
     earlier: list[EarlierForecast]
     events_ahead: list[EventAhead]
