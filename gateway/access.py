@@ -5,6 +5,7 @@ The watch brings the keys up to date with every look, so a new one works, and a 
 """
 
 import hmac
+import logging
 import time
 from collections.abc import Iterable
 from typing import Annotated, Final
@@ -15,7 +16,9 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from candlecast.keys import KeyRecord, digest_of, key_id_of
 from gateway import problems
 from gateway.answers import Header
-from gateway.database import Database
+from gateway.database import Database, DatabaseError, DatabaseUnreachable
+
+logger = logging.getLogger(__name__)
 
 SHOWCASE_ID: Final = "showcase"  # the id of SHOWCASE_API_KEY
 MAX_LENGTH: Final = 256
@@ -44,6 +47,7 @@ class Access:
         self._showcase = None if showcase_key is None else digest_of(showcase_key.encode())
         self._keys: dict[str, tuple[bytes, float]] = {}  # digest, and the second at which it expires
         self._begun = False
+        self._warned = False
 
     def learn(self, records: Iterable[KeyRecord]) -> None:
         """Let exactly these keys open from now on, besides the showcase's; revoked ones among them do not."""
@@ -53,6 +57,24 @@ class Access:
             if record.revoked_at is None
         }
         self._begun = True
+
+    async def renew(self, database: Database) -> None:
+        """Learn the keys that are on record now.
+
+        Raises
+        ------
+        DatabaseUnreachable : no answer; the keys known before stay.
+        """
+        try:
+            rows = await database.rows("gateway_keys")
+        except DatabaseUnreachable:
+            raise
+        except DatabaseError as error:  # forecasts need no key, so they are not held up
+            if not self._warned:
+                logger.warning("the keys of readers cannot be read: %s", error)
+            self._warned = True
+            return
+        self.learn(KeyRecord(**row) for row in rows)
 
     def key_id(self, raw: bytes) -> str | None:
         """The id of the key that `raw` is; None when it opens nothing.
@@ -104,16 +126,6 @@ class Access:
             )
         request.state.key_id = key_id
         return key_id
-
-
-async def read_keys(database: Database) -> list[KeyRecord]:
-    """The keys that are neither revoked nor expired.
-
-    Raises
-    ------
-    DatabaseError : see `Database.rows`.
-    """
-    return [KeyRecord(**row) for row in await database.rows("gateway_keys")]
 
 
 def presented(headers: Iterable[Header]) -> bytes | None:

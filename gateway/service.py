@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from candlecast.clock import utc_now
 from gateway import problems
-from gateway.access import Access, read_keys
+from gateway.access import Access
 from gateway.answers import Document, Moment, Rendered, iso
 from gateway.cache import Cache, Entry, NotLoaded, Outcome
 from gateway.content.chart import Chart, read_chart
@@ -264,7 +264,7 @@ class Service:
 
     async def renew_keys(self) -> None:
         """Let the keys open that are on record now."""
-        self.access.learn(await read_keys(self.database))
+        await self.access.renew(self.database)
 
     async def warm(self) -> None:
         """Load every forecast by one query, and the lists."""
