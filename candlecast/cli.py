@@ -126,6 +126,7 @@ def verify(
         if wrong:
             raise typer.Exit(1)
         return
+    from candlecast.store.checks import note_check
     from candlecast.store.engine import create_engine, database_url
     from candlecast.store.ledger import verify as verify_ledger
 
@@ -136,6 +137,12 @@ def verify(
     if report.n_chains == 0 and (model or interval):
         asked = " ".join(filter(None, (model, interval)))
         raise NoSuchChain(asked)
+    if not (model or interval):
+        writer = create_engine(
+            database_url(os.environ, settings.home, role="writer"), application_name="candlecast-verify"
+        )
+        counts = {"n_rows": report.n_rows, "n_chains": report.n_chains, "n_breaks": len(report.breaks)}
+        note_check(writer, "verify-ledger", holds=report.ok, seconds=report.seconds, details=counts)
     if not as_json:
         for broken in report.breaks:
             print(broken)

@@ -9,10 +9,10 @@ import os
 import sys
 from collections.abc import Callable
 
-from candlecast.clock import SCHEDULES, Interval
+from candlecast.clock import SCHEDULES, Interval, utc_now
 from candlecast.errors import CandlecastError
 from candlecast.settings import JobSettings
-from jobs.run import EXIT_NOTHING_TO_DO, EXIT_OK
+from jobs.run import EXIT_NOTHING_TO_DO, EXIT_OK, newest_slot, open_run, record_missed_slots
 
 
 class UnknownJob(CandlecastError):
@@ -52,9 +52,13 @@ def ingest(name: str, settings: JobSettings, interval: Interval) -> int:
     from jobs.closing import ingest_line
     from jobs.ingest import ingest_exchange
 
-    report = ingest_exchange(writer_engine(settings), interval)
+    engine = writer_engine(settings)
+    with open_run(engine, name, newest_slot(name, utc_now()), deadline_s=settings.deadline_s) as run:
+        run.details["n_missed"] = record_missed_slots(engine, name, run.slot)
+        report = ingest_exchange(engine, interval)
+        run.verdict = "partial" if report.errors else "ok"
     print(ingest_line(name, report))
-    return EXIT_OK if not report.errors else 1
+    return run.exit_code
 
 
 def finetune(name: str, settings: JobSettings) -> int:

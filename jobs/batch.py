@@ -76,4 +76,7 @@ def run_batch(
                 engine, request, forecaster=forecaster, run=run, deadline_s=budget, on_item=on_item
             )
             run.details["seconds"] = {name: round(value, 3) for name, value in report.seconds.items()}
+            if report.asked:
+                # The sentence in model_down may name an address; that it is down is enough for a page.
+                run.details["server"] = {"answered": report.model_down is None}
     return run, report, slot

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import time
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -158,9 +159,14 @@ def score(
 
 
 def _check_scores(engine: "Engine", interval: Interval, as_json: bool) -> None:
+    from candlecast.store.checks import Check, note_check
     from jobs.score_check import check, check_line
 
+    started = time.monotonic()
     report = check(engine, interval)
+    counts = {name: value for name, value in report.facts().items() if name != "differences"}
+    name: Check = "score-check-1h" if interval == "1h" else "score-check-1d"
+    note_check(engine, name, holds=report.holds, seconds=time.monotonic() - started, details=counts)
     finish(check_line(interval, report), as_json, holds=report.holds, **report.facts())
     if not report.holds:
         raise typer.Exit(1)

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from candlecast.clock import utc_now
 from candlecast.store.evaluations import Evaluation, replace_evaluations
 from jobs.report.build import NO_LIMIT, build
-from jobs.run import newest_slot, open_run
+from jobs.run import newest_slot, open_run, record_missed_slots
 from jobs.verdicts import ALL, ASSET_CLASSES
 
 JOB: Final = "evaluate-daily"
@@ -51,6 +51,7 @@ def run_evaluation(engine: Engine, *, as_of: datetime | None = None, deadline_s:
     now = utc_now()
     moment = as_of or now
     with open_run(engine, JOB, newest_slot(JOB, now), deadline_s=deadline_s) as run:
+        run.details["n_missed"] = record_missed_slots(engine, JOB, run.slot)
         started = time.monotonic()
         with engine.connect() as conn:
             conn.execute(text(NO_LIMIT))

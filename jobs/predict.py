@@ -75,6 +75,7 @@ class Report:
 
     n_written, n_exists : rows
     n_failed, n_skipped : forecasts that the server did not give; because it could not be reached at all
+    asked : whether the server was asked for anything
     model_down : why not, in a sentence
     not_calibrated : for what is served as the model gave it though it should have been corrected, why, in sentences
     rivals : what became of the rivals' forecasts, which are no part of the counts above: model name, outcome, number
@@ -86,6 +87,7 @@ class Report:
     n_skipped: int = 0
     refusals: list[Refusal] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    asked: bool = False
     model_down: str | None = None
     not_calibrated: list[str] = field(default_factory=list)
     rivals: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -145,6 +147,7 @@ def predict(
     mark = time.monotonic()
     todo = missing(request.model_name)
     if forecaster is not None and todo:
+        report.asked = True
         writer.calibrator = calibrator(engine, request.interval, request.model_name, todo, store=not request.dry_run)
         report.seconds["calibration"] = time.monotonic() - mark
         mark = time.monotonic()

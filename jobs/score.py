@@ -26,7 +26,7 @@ from candlecast.store.scores import (
     score_chunk,
     void_pairs,
 )
-from jobs.run import newest_slot, open_run
+from jobs.run import newest_slot, open_run, record_missed_slots
 from jobs.verdicts import refresh_verdicts
 
 PAIRS_PER_CHUNK: Final = 20_000  # one transaction, under a second
@@ -68,6 +68,7 @@ def run_score(
     """
     now = utc_now()
     with open_run(engine, job, newest_slot(job, now), deadline_s=deadline_s) as run:
+        run.details["n_missed"] = record_missed_slots(engine, job, run.slot)
         report = score(engine, interval, as_of=as_of or now)
         run.details.update(report.facts())
         run.verdict = "ok"

@@ -19,7 +19,7 @@ from jobs.report.distribution import pit_cells, reliability_cells, with_all_pits
 from jobs.report.markdown import markdown
 from jobs.report.pictures import draw_all
 from jobs.report.portfolios import KEYS, daily, narrow_only, read_bars, sharpe_cells
-from jobs.run import newest_slot, open_run
+from jobs.run import newest_slot, open_run, record_missed_slots
 from jobs.verdicts import ALL, groups, judged
 
 VERSION: Final = 2  # 2: reliability at every level, PIT by class, n_eff of every cell
@@ -46,6 +46,7 @@ def run_report(engine: Engine, job: str, folder: Path, *, deadline_s: float) -> 
     """
     slot = newest_slot(job, utc_now())
     with open_run(engine, job, slot, deadline_s=deadline_s) as run:
+        run.details["n_missed"] = record_missed_slots(engine, job, run.slot)
         written = write_report(engine, folder, slot)
         run.details.update(folder=str(written.folder), n_cells=written.n_cells, alarms=written.alarms)
         run.verdict = "ok"
