@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from candlecast.errors import CandlecastError
+from gateway import logs
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
 
@@ -41,8 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = GatewaySettings.from_env(os.environ)
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # we say once that the database is away
+        secrets = (settings.showcase_api_key, settings.database_url)
+        logs.configure(settings.log_level.upper(), settings.log_format, secrets=secrets)
         app = create_app(settings)
     except CandlecastError as error:
         print(error, file=sys.stderr)

@@ -15,6 +15,7 @@ from candlecast.store.engine import database_url
 from gateway.admission import Admission
 from gateway.clients import Clients
 from gateway.database import Database
+from gateway.envelope import Envelope
 from gateway.front import Front
 from gateway.limits import parse_rate
 from gateway.mcp_server.endpoint import Endpoint
@@ -61,7 +62,7 @@ def create_app(settings: GatewaySettings, *, database: Database | None = None) -
         parse_rate("GATEWAY_RATE", settings.rate),
         parse_rate("GATEWAY_KEY_RATE", settings.key_rate),
     )
-    front = Front(app, service, admission)
+    front = Front(Envelope(app, settings.origins), service, admission)
     site = Site(service, lambda: front)
     endpoint = Endpoint(site, settings.hosts)
     for routes in (pages, showcase, chart, evaluation, operations):
@@ -106,5 +107,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _broken(_: Request, error: Exception) -> Response:
     return Problem(
-        "internal", f"An unexpected {type(error).__name__} happened; it is in the gateway's log. Try again later."
+        "internal",
+        f"An unexpected {type(error).__name__} happened; the gateway's log has it under this answer's X-Request-Id. Try "
+        "again later.",
     ).response()

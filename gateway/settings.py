@@ -1,11 +1,30 @@
 """What an operator may set for the gateway, read once from the environment that `main` passes in."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
-from candlecast.settings import LOG_LEVELS, read_env
+from candlecast.errors import CandlecastError
+from candlecast.settings import LOG_LEVELS, BadSetting, read_env
+
+MIN_KEY_LENGTH: Final = 32
+MIN_KEY_SIGNS: Final = 12  # different ones: 32 random ones of even a small alphabet have more
+PLACEHOLDERS: Final = ("changeme", "change-me", "change_me", "example", "secret", "password", "default", "your-key")
+ORIGIN: Final = re.compile(r"https?://([a-z0-9-]+(\.[a-z0-9-]+)*|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
+
+
+class WeakKey(CandlecastError):
+    """SHOWCASE_API_KEY could be guessed; the message does not repeat it."""
+
+    exit_code = 78
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"SHOWCASE_API_KEY {why}; it opens every keyed route, so set it to at least {MIN_KEY_LENGTH} random signs, "
+            "e.g. from `openssl rand -base64 32`, or leave it empty"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +39,7 @@ class GatewaySettings:
     trusted_proxies : addresses or networks of the proxies whose X-Real-IP is believed
     snapshot : file from which a restart serves while the database is away; none by default
     showcase_api_key : a key that opens keyed routes besides those of the database
+    origins : of pages elsewhere that may ask the keyed routes and /mcp, such as https://desk.example
     hosts : names under which clients reach /mcp, besides those of this machine
     """
 
@@ -35,9 +55,36 @@ class GatewaySettings:
     snapshot: Path | None = field(default=None, metadata={"env": "GATEWAY_SNAPSHOT"})
     hosts: tuple[str, ...] = field(default=(), metadata={"env": "GATEWAY_HOSTS", "free": True})
     showcase_api_key: str | None = field(default=None, repr=False, metadata={"env": "SHOWCASE_API_KEY"})
+    origins: tuple[str, ...] = field(default=(), metadata={"env": "GATEWAY_ORIGINS", "free": True})
     log_level: str = field(default="INFO", metadata={"env": "LOG_LEVEL", "choices": LOG_LEVELS})
+    log_format: str | None = field(default=None, metadata={"env": "LOG_FORMAT", "choices": ("json", "text")})
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Self:
-        """The settings that `env` describes; raises BadSetting."""
-        return read_env(cls, env)
+        """The settings that `env` describes.
+
+        Raises
+        ------
+        BadSetting : a value that cannot be used.
+        WeakKey : a SHOWCASE_API_KEY that could be guessed.
+        """
+        settings = read_env(cls, env)
+        _judge_key(settings.showcase_api_key)
+        for origin in settings.origins:
+            if not ORIGIN.fullmatch(origin):
+                raise BadSetting("GATEWAY_ORIGINS", origin, "a list of origins such as https://desk.example, without *")
+        return settings
+
+
+def _judge_key(key: str | None) -> None:
+    """Refuse a key that is short, repetitive or a placeholder."""
+    if key is None:
+        return
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise WeakKey("holds a space or a sign that is not plain ASCII")
+    if len(key) < MIN_KEY_LENGTH:
+        raise WeakKey(f"has only {len(key)} signs")
+    if len(set(key)) < MIN_KEY_SIGNS:
+        raise WeakKey(f"has only {len(set(key))} different signs")
+    if any(word in key.lower() for word in PLACEHOLDERS):
+        raise WeakKey("looks like a placeholder")
