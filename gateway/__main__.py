@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         settings = GatewaySettings.from_env(os.environ)
-        secrets = (settings.showcase_api_key, settings.database_url)
+        secrets = [os.environ.get(name) for name in logs.SECRETS]
         logs.configure(settings.log_level.upper(), settings.log_format, secrets=secrets)
         app = create_app(settings)
     except CandlecastError as error:

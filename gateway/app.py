@@ -108,6 +108,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
 async def _broken(_: Request, error: Exception) -> Response:
     return Problem(
         "internal",
-        f"An unexpected {type(error).__name__} happened; the gateway's log has it under this answer's X-Request-Id. Try "
-        "again later.",
+        f"An unexpected {type(error).__name__} happened; the gateway's log has it under this answer's X-Request-Id. "
+        "Try again later.",
     ).response()

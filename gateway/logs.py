@@ -19,6 +19,10 @@ from urllib.parse import unquote, urlsplit
 import orjson
 
 BLOT: Final = "***"
+# Settings that hold secrets, also those that the gateway itself has no use for.
+SECRETS: Final = (
+    "SHOWCASE_API_KEY", "DATABASE_URL", "INFERENCE_TOKEN", "CF_ACCESS_CLIENT_ID", "CF_ACCESS_CLIENT_SECRET"
+)  # fmt: skip
 MIN_SECRET: Final = 6  # a shorter one stands in too many words to be blotted out of them
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
