@@ -104,7 +104,11 @@ def rival(name: str, body: Path) -> tuple[list[str], dict[str, str], Callable[[]
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "uvicorn", f"bench.gateway_rivals:{name}", "--port", str(port)]
-    return [*command, "--no-access-log", "--log-level", "error"], {"BENCH_BODY": str(body)}, lambda: port
+    return (
+        [*command, "--no-access-log", "--no-proxy-headers", "--log-level", "error"],
+        {"BENCH_BODY": str(body)},
+        lambda: port,
+    )
 
 
 def load(port: int, pid: int, seconds: float, headers: dict[str, str]) -> Measured:
@@ -184,7 +188,7 @@ def main() -> None:
         fill(server)
         port_file, body = home / "port", home / "body.json"
         command = [sys.executable, "-m", "gateway", "--port", "0", "--port-file", str(port_file)]
-        env = {"DATABASE_URL": server.url(role="reader"), "LOG_LEVEL": "ERROR"}
+        env = {"DATABASE_URL": server.url(role="reader"), "LOG_LEVEL": "ERROR", "GATEWAY_RATE": "1000000000/minute"}
         places = {
             "gateway": stack.enter_context(
                 process(command, env, lambda: int(port_file.read_text()) if port_file.exists() else None)

@@ -1,6 +1,7 @@
 """`python -m gateway`: serve until SIGTERM."""
 
 import argparse
+import asyncio
 import logging
 import os
 import signal
@@ -8,6 +9,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import uvicorn
 
@@ -31,6 +33,15 @@ class Server(uvicorn.Server):
             draft = self._port_file.with_name(f"{self._port_file.name}.{os.getpid()}")
             draft.write_text(f"{self._port}\n")
             draft.replace(self._port_file)
+
+
+def protocol() -> type[asyncio.Protocol] | Literal["auto"]:
+    """Our protocol where httptools is installed, else whatever uvicorn finds."""
+    try:
+        from gateway.wire import Wire
+    except ImportError:
+        return "auto"
+    return Wire
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,8 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     port = listener.getsockname()[1]
     config = uvicorn.Config(
         app,
-        http="auto",  # httptools and uvloop where they are installed
-        loop="auto",
+        http=protocol(),
+        loop="auto",  # uvloop where it is installed
+        proxy_headers=False,  # X-Forwarded-For would let every client behind a local proxy choose its address
         lifespan="on",
         access_log=False,
         server_header=False,

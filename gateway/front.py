@@ -17,7 +17,7 @@ from gateway.answers import Form, Header, Rendered
 from gateway.cache import Entry
 from gateway.headers import PREFLIGHT, headers_for
 from gateway.limits import retry_after
-from gateway.metrics import Metrics
+from gateway.metrics import Durations
 from gateway.problems import too_many_requests
 from gateway.service import Service, Target, Value
 
@@ -43,28 +43,28 @@ class Reply:
         self.head = b"".join([STATUS_LINES[status], *lines, b"\r\n"])
 
 
-class Known:
-    """An address that was answered before: what it asks for, and its replies of this second."""
+# What an address asks for, the headers that its answers get besides their own, and where its durations go.
+Known = tuple[Target, list[Header], Durations]
 
-    __slots__ = ("durations", "entry", "extra", "rendered", "replies", "result", "second", "target")
 
-    def __init__(self, target: Target, extra: list[Header], metrics: Metrics) -> None:
-        """`extra` are the headers that its answers get besides their own."""
-        self.target, self.extra = target, extra
-        self.durations = metrics.durations_of(target.route)
-        self.entry: Entry[Value] | None = None
-        self.rendered: Rendered
-        self.replies: list[Reply | None] = []
-        self.second = 0
-        self.result = ""
+class Hot:
+    """A cached answer to a known address, with its replies of this second."""
+
+    __slots__ = ("_replies", "durations", "entry", "extra", "rendered", "result", "route", "second")
+
+    def __init__(self, known: Known, entry: Entry[Value], rendered: Rendered, result: str, second: int) -> None:
+        """`result` is what the look-up counts as: hit or stale."""
+        target, self.extra, self.durations = known
+        self.route = target.route
+        self.entry, self.rendered, self.result, self.second = entry, rendered, result, second
+        self._replies: list[Reply | None] = [None] * len(Form)
 
     def reply(self, form: Form) -> Reply:
-        """The reply in a form, made at most once a second."""
-        reply = self.replies[form]
+        """The reply in a form, made at most once."""
+        reply = self._replies[form]
         if reply is None:
             status, headers, body = self.rendered.sent_as(form)
-            reply = Reply(status, headers + self.extra, body, self.second, self.target.route)
-            self.replies[form] = reply
+            reply = self._replies[form] = Reply(status, headers + self.extra, body, self.second, self.route)
         return reply
 
 
@@ -84,6 +84,8 @@ class Front:
         self.admission = admission
         self._metrics = service.metrics
         self._known: dict[bytes, Known] = {}  # by path and query as they were sent
+        self._hot: dict[bytes, Hot] = {}  # of this second; so an answer that left the cache is not kept here
+        self._second = 0
 
     def remember(self, scope: Scope, target: Target) -> None:
         """Let the next GET of this address return early. Bounded: the oldest address makes room.
@@ -95,31 +97,30 @@ class Front:
             return
         if len(self._known) >= MAX_ADDRESSES:
             del self._known[next(iter(self._known))]
-        self._known[address] = Known(target, headers_for(scope["path"]), self._metrics)
+        self._known[address] = (target, headers_for(scope["path"]), self._metrics.durations_of(target.route))
 
-    def found(self, address: bytes) -> Known | None:
-        """A known address whose answer is cached, with the answer of this second."""
-        known = self._known.get(address)
-        if known is None:
-            return None
+    def found(self, address: bytes) -> Hot | None:
+        """The cached answer to a known address, None without one."""
         second = int(time.time())
-        entry = known.entry
-        if second != known.second or entry is None or not entry.current:
-            found = self.service.found(known.target)
-            if found is None:
-                known.entry = None  # nothing of an answer that is gone is kept
-                return None
-            known.entry, known.rendered, known.result = found
-            known.replies = [None] * len(Form)
-            known.second = second
-        return known
+        if second != self._second:
+            self._second = second
+            self._hot.clear()
+        hot = self._hot.get(address)
+        if hot is not None and hot.entry.current:
+            return hot
+        known = self._known.get(address)
+        found = None if known is None else self.service.found(known[0])
+        if known is None or found is None:
+            return None
+        hot = self._hot[address] = Hot(known, *found, second)
+        return hot
 
-    def sent(self, known: Known, reply: Reply, *, head: bool, seconds: float) -> None:
+    def sent(self, hot: Hot, reply: Reply, *, head: bool, seconds: float) -> None:
         """Count a reply."""
         metrics = self._metrics
-        metrics.cache_requests[known.result] += 1
-        metrics.requests[(known.target.route, "HEAD", str(reply.status)) if head else reply.labels] += 1
-        known.durations.observe(seconds)
+        metrics.cache_requests[hot.result] += 1
+        metrics.requests[(hot.route, "HEAD", str(reply.status)) if head else reply.labels] += 1
+        hot.durations.observe(seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's event: a request, or the lifespan."""
@@ -135,14 +136,14 @@ class Front:
             self._metrics.count("limited", scope["method"], 429, time.perf_counter() - started)
             return
         head = scope["method"] == "HEAD"
-        known = self.found(_address(scope)) if head or scope["method"] == "GET" else None
-        if known is None:
+        hot = self.found(_address(scope)) if head or scope["method"] == "GET" else None
+        if hot is None:
             await self._pass_on(scope, receive, send, started)
             return
-        reply = known.reply(known.rendered.form(scope["headers"]))
+        reply = hot.reply(hot.rendered.form(scope["headers"]))
         await send({"type": "http.response.start", "status": reply.status, "headers": reply.headers})
         await send({"type": "http.response.body", "body": b"" if head else reply.body})
-        self.sent(known, reply, head=head, seconds=time.perf_counter() - started)
+        self.sent(hot, reply, head=head, seconds=time.perf_counter() - started)
 
     def _wait_s(self, scope: Scope) -> float | None:
         """Count a request: None to go on, else the seconds that its client has to wait."""

@@ -23,6 +23,7 @@ from sqlalchemy.engine import make_url
 from candlecast.store import migrate, tables
 from candlecast.store.embedded import EmbeddedPostgres
 from candlecast.store.engine import create_engine
+from gateway.__main__ import protocol
 from gateway.app import create_app
 from gateway.front import Front
 from gateway.settings import GatewaySettings
@@ -173,7 +174,16 @@ def serving(url: str, **settings: Any) -> Iterator[tuple[httpx.Client, Front]]:
     """A gateway behind a real socket, in a thread with its own loop, and a client of it."""
     front = create_app(GatewaySettings(database_url=url, **{"poll_s": 0.1, **OFTEN, **settings}))
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(front, access_log=False, log_config=None, timeout_graceful_shutdown=2))
+    config = uvicorn.Config(
+        front,
+        http=protocol(),
+        proxy_headers=False,
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        timeout_graceful_shutdown=2,
+    )
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
