@@ -62,6 +62,11 @@ class Server(MCPServer[None]):
         assert isinstance(result, CallToolResult), "no tool here asks back"
         return result
 
+    def close_schemas(self) -> None:
+        """Say in every schema what `call_tool` holds: there are no other arguments."""
+        for tool in self._tool_manager.list_tools():
+            tool.parameters["additionalProperties"] = False
+
 
 def told(problem: Problem) -> str:
     """A problem of the routes as a sentence to somebody who has tools instead."""
@@ -100,6 +105,7 @@ def build(site: Site) -> MCPServer[None]:
     logging.getLogger("mcp").setLevel(logging.WARNING)
     reading = Reading(site.service)
     tools.register(server, reading)
+    server.close_schemas()
     resources.register(server, reading)
     # Host, Origin, size and time are checked at the door, in sentences.
     server.streamable_http_app(
