@@ -2,14 +2,19 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Query, Request
+from pydantic import BeforeValidator, WithJsonSchema
 
 from gateway import problems
 from gateway.schemas.problem import ProblemAnswer
 
 SYMBOL: Final = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,14}")
+INSTANT: Final = re.compile(
+    r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(?P<zone>Z|[+-]\d{2}:\d{2})", re.ASCII | re.IGNORECASE
+)
 MODEL: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 UNAVAILABLE: Final = "Nothing is cached and the database cannot be read; Retry-After says when to ask again."
@@ -68,3 +73,37 @@ def symbol_of(text: str) -> str:
     if not SYMBOL.fullmatch(symbol):
         raise problems.unknown_symbol(text)
     return symbol
+
+
+def instant_of(text: object) -> datetime:
+    """An instant of RFC 3339, in UTC; one outside the years 1 to 9999 becomes the nearest inside.
+
+    Raises
+    ------
+    ValueError : anything else, also an instant without a zone: nobody could tell which one is meant.
+    """
+    match = INSTANT.fullmatch(text) if isinstance(text, str) else None
+    if match is None:
+        raise ValueError("an instant is written like 2025-07-01T00:00:00Z (in an address, a plus sign as %2B)")
+    moment = datetime.fromisoformat(match[0].upper())
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC) if moment.year == 1 else datetime.max.replace(tzinfo=UTC)
+
+
+Instant = Annotated[
+    datetime, BeforeValidator(instant_of), WithJsonSchema({"type": "string", "format": "date-time"}, mode="validation")
+]
+
+
+def flag_of(text: object) -> bool:
+    """`true` or `false`; raises ValueError for anything else."""
+    if isinstance(text, bool):
+        return text
+    if text not in ("true", "false"):
+        raise ValueError("write true or false")
+    return text == "true"
+
+
+Flag = Annotated[bool, BeforeValidator(flag_of)]
