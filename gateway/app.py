@@ -20,7 +20,7 @@ from gateway.front import Front
 from gateway.limits import parse_rate
 from gateway.mcp_server.endpoint import Endpoint
 from gateway.problems import Problem, shown
-from gateway.routes import chart, evaluation, operations, pages, showcase
+from gateway.routes import chart, evaluation, keyed, operations, pages, showcase
 from gateway.routes.site import Site
 from gateway.service import Service
 from gateway.settings import GatewaySettings
@@ -65,7 +65,7 @@ def create_app(settings: GatewaySettings, *, database: Database | None = None) -
     front = Front(Envelope(app, settings.origins), service, admission)
     site = Site(service, lambda: front)
     endpoint = Endpoint(site, settings.hosts)
-    for routes in (pages, showcase, chart, evaluation, operations):
+    for routes in (pages, showcase, chart, evaluation, keyed, operations):
         app.include_router(routes.build(site))
     app.router.routes.append(Route(endpoint.door.path, endpoint.door))
     return front
@@ -85,7 +85,11 @@ async def _problem(_: Request, error: Exception) -> Response:
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     wrong = [
-        {"parameter": str(item["loc"][-1]), "problem": str(item["msg"]), "got": shown(str(item.get("input", "")))[1:-1]}
+        {
+            "parameter": str(item["loc"][-1]),
+            "problem": str(item["msg"]).removeprefix("Value error, "),
+            "got": shown(str(item.get("input", "")))[1:-1],
+        }
         for item in error.errors()
     ]
     sentences = "; ".join(f"{item['parameter']} is “{item['got']}”: {item['problem']}" for item in wrong)
