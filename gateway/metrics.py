@@ -97,7 +97,8 @@ class Metrics(Collector):
         )
         yield _counter("gateway_cache_refresh", "Loads of cache entries by outcome.", "outcome", self.refreshes)
         for name, text, label_names, rows in self._readings():
-            family = GaugeMetricFamily(name, text, labels=label_names)
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            family = kind(name, text, labels=label_names)
             for values, value in rows:
                 family.add_metric(values, value)
             yield family

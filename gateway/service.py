@@ -17,11 +17,14 @@ from gateway.content.evaluation import read_evaluation
 from gateway.content.models import read_models
 from gateway.content.overview import Listed, Overview, read_listed
 from gateway.content.performance import performance_key, read_performance
+from gateway.content.readings import forecast_readings, job_readings, server_readings
 from gateway.content.shelf import Key, Shelf, read_all_shelves, read_shelves
+from gateway.content.status import Around, OnRecord, Status, read_on_record, read_runs
 from gateway.content.verdicts import Verdicts, read_verdicts
 from gateway.database import Database
 from gateway.metrics import Metrics, Reading
 from gateway.pages.overview import draw_page
+from gateway.probe import Probe
 from gateway.settings import GatewaySettings
 from gateway.watch import Watch
 
@@ -36,6 +39,8 @@ OVERVIEW: Final[CacheKey] = ("overview",)
 MODELS: Final[CacheKey] = ("models",)
 VERDICTS: Final[CacheKey] = ("verdicts",)
 PERFORMANCE: Final[CacheKey] = performance_key()
+STATUS: Final[CacheKey] = ("status",)
+RUNS: Final[CacheKey] = ("runs",)
 
 
 class Renderable(Protocol):
@@ -45,7 +50,7 @@ class Renderable(Protocol):
         """The bytes to send."""
 
 
-Value = Shelf | Overview | Chart | Document
+Value = Shelf | Overview | Chart | Status | Document
 
 # How the documents are read, by the first word of their key.
 READERS: Final[dict[str, Callable[[Database, CacheKey], Awaitable[Chart | Document]]]] = {
@@ -53,6 +58,7 @@ READERS: Final[dict[str, Callable[[Database, CacheKey], Awaitable[Chart | Docume
     "evaluation": read_evaluation,
     "models": read_models,
     "performance": read_performance,
+    "runs": read_runs,
     "verdicts": read_verdicts,
 }
 
@@ -83,6 +89,10 @@ class Service:
         )
         self.watch = Watch(database, self, settings.poll_s)
         self.symbols: frozenset[str] | None = None  # None until the list of instruments was read once
+        self.probe = Probe(
+            settings.inference_url,
+            {"CF-Access-Client-Id": settings.access_id or "", "CF-Access-Client-Secret": settings.access_secret or ""},
+        )
         self._watching: asyncio.Task[None] | None = None
         self._moment = Moment(0, 0, None)
 
@@ -91,6 +101,7 @@ class Service:
     async def start(self) -> None:
         """Begin to read; returns after the first load or `START_WAIT_S`, also when there is no database."""
         await self.database.open()
+        self.probe.start()
         first_look = asyncio.Event()
         self._watching = asyncio.create_task(self.watch.run(first_look.set))
         waiter = asyncio.create_task(first_look.wait())
@@ -102,6 +113,7 @@ class Service:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
+        await self.probe.stop()
         await self.cache.close()
         await self.database.close()
 
@@ -242,8 +254,22 @@ class Service:
                 return (await read_shelves(self.database, [(symbol, interval)]))[symbol, interval]
             case ("overview",):
                 return await self._read_overview()
+            case ("status",):
+                return self.status(await read_on_record(self.database))
             case _:
                 return await READERS[key[0]](self.database, key)
+
+    def status(self, known: OnRecord) -> Status:
+        """A status of what is on record, with what the gateway itself knows whenever it is drawn."""
+        return Status(
+            known,
+            Around(self.database, lambda: (len(self.cache), self.cache.n_bytes), self._listed, lambda: self.probe.seen),
+        )
+
+    def _listed(self) -> Sequence[Listed]:
+        """The instruments that are cached, of any age."""
+        entry = self.cache.peek(OVERVIEW)
+        return entry.value.listed if entry is not None and isinstance(entry.value, Overview) else ()
 
     async def _read_overview(self) -> Overview:
         listed = await read_listed(self.database)
@@ -277,6 +303,7 @@ class Service:
         await self.renew_lists()
         # The whole track record is the longest answer there is; its first reader should not be told to come back.
         self.cache.put(PERFORMANCE, await self._load(PERFORMANCE))
+        self.cache.put(STATUS, await self._load(STATUS))
 
     async def renew(self, keys: list[Key]) -> None:
         """Load the shelves of these pairs again, those that are kept or being loaded."""
@@ -313,18 +340,9 @@ class Service:
             yield f"gateway_db_pool_{name}", f"Database connections: {name}.", (), [((), float(value))]
         down = 1.0 if self.database.reachable is False else 0.0
         yield "gateway_breaker_open", "1 while a dependency is known to be away.", ("dep",), [(("database",), down)]
-        if OVERVIEW not in self.cache:
-            return
-        entry = self.cache.peek(OVERVIEW)
-        if entry is None or not isinstance(entry.value, Overview):
-            return
-        issued: list[tuple[tuple[str, ...], float]] = [
-            ((item.symbol, outline.model_name, outline.interval), outline.issued_at.timestamp())
-            for item in entry.value.listed
-            for outline in item.outlines
-        ]
-        labels = ("symbol", "model", "interval")
-        yield "forecast_prediction_issue_timestamp_seconds", "Issue time of the newest forecast.", labels, issued
-        now = utc_now().timestamp()
-        ages = [(values, now - second) for values, second in issued]
-        yield "forecast_prediction_age_seconds", "Age of the newest forecast.", labels, ages
+        yield from forecast_readings(self._listed(), utc_now())
+        status = self.cache.peek(STATUS)
+        known = status.value.known if status is not None and isinstance(status.value, Status) else None
+        if known is not None:
+            yield from job_readings(known)
+        yield from server_readings(self.probe.seen or (known.server if known is not None else None))

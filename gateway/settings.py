@@ -41,6 +41,8 @@ class GatewaySettings:
     showcase_api_key : a key that opens keyed routes besides those of the database
     origins : of pages elsewhere that may ask the keyed routes and /mcp, such as https://desk.example
     hosts : names under which clients reach /mcp, besides those of this machine
+    inference_url, access_id, access_secret : the inference server, and what opens the edge in front of it; only its
+        readiness is looked at, for the status
     """
 
     home: Path = field(default=Path(".candlecast"), metadata={"env": "CANDLECAST_HOME"})
@@ -56,6 +58,9 @@ class GatewaySettings:
     hosts: tuple[str, ...] = field(default=(), metadata={"env": "GATEWAY_HOSTS", "free": True})
     showcase_api_key: str | None = field(default=None, repr=False, metadata={"env": "SHOWCASE_API_KEY"})
     origins: tuple[str, ...] = field(default=(), metadata={"env": "GATEWAY_ORIGINS", "free": True})
+    inference_url: str | None = field(default=None, repr=False, metadata={"env": "INFERENCE_URL"})
+    access_id: str | None = field(default=None, repr=False, metadata={"env": "CF_ACCESS_CLIENT_ID"})
+    access_secret: str | None = field(default=None, repr=False, metadata={"env": "CF_ACCESS_CLIENT_SECRET"})
     log_level: str = field(default="INFO", metadata={"env": "LOG_LEVEL", "choices": LOG_LEVELS})
     log_format: str | None = field(default=None, metadata={"env": "LOG_FORMAT", "choices": ("json", "text")})
 
