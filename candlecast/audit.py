@@ -14,19 +14,20 @@ from datetime import date, datetime, timedelta
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
 
 from candlecast.errors import CandlecastError
-from candlecast.ledger_file import Reader
+from candlecast.ledger_lines import LinesReader
 from candlecast.records import GENESIS, Rows, hashes
 from candlecast.seals import Chain, Head, Seal, Tree
 
 DAY: Final = timedelta(days=1)
 N_AHEAD: Final = 2
+PARQUET: Final = b"PAR1"
 
 
 class TwoSeals(CandlecastError):
@@ -138,7 +139,7 @@ def audit(ledger: Path, published: Sequence[Published] = ()) -> AuditReport:
         if first.published.seal.day == second.published.seal.day:
             raise TwoSeals(first.published.seal.day, first.published.name, second.published.name)
     report = AuditReport()
-    walks = _followed(Reader(ledger), days, report)
+    walks = _followed(reader_of(ledger), days, report)
     report.n_chains = len(walks)
     if not report.n_rows and not days:
         report.wrong.append(f"{ledger} holds no forecast, so nothing was checked")
@@ -159,6 +160,28 @@ def audit(ledger: Path, published: Sequence[Published] = ()) -> AuditReport:
             report.n_sealed += max(0, confirmed.get(chain, 0) - walk.first + 1)
     report.seconds = time.perf_counter() - started
     return report
+
+
+class Reader(Protocol):
+    """Gives the rows of a file, piece by piece."""
+
+    def batches(self) -> Iterator[tuple[Rows, list[bytes]]]:
+        """Rows with the hashes that the file gives them."""
+
+
+def is_parquet(ledger: Path) -> bool:
+    """Whether a file is Parquet, by its first bytes; else it may be JSON lines."""
+    with ledger.open("rb") as file:
+        return file.read(len(PARQUET)) == PARQUET
+
+
+def reader_of(ledger: Path) -> Reader:
+    """What reads an export: Parquet or JSON lines; raises BadLedgerFile."""
+    if not is_parquet(ledger):
+        return LinesReader(ledger)
+    from candlecast.ledger_file import Reader as ParquetReader  # only Parquet needs pyarrow
+
+    return ParquetReader(ledger)
 
 
 def _followed(reader: Reader, days: Sequence[_Day], report: AuditReport) -> dict[Chain, _Walk]:

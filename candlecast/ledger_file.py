@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from candlecast.errors import CandlecastError
-from candlecast.records import ADDED, ELEMENT, FIELDS, MAY_BE_NULL, Kind, Lists, Rows, Texts
+from candlecast.ledger_lines import ORDER, BadLedgerFile
+from candlecast.records import ELEMENT, FIELDS, MAY_BE_NULL, Kind, Lists, Rows, Texts
 
 ROWS_AT_ONCE: Final = 20_000
 CELLS_AT_ONCE: Final = 500_000  # values, those of arrays counted one by one: 280 rows of 120 steps
@@ -33,29 +33,14 @@ _TYPES: Final[dict[Kind, Any]] = {
     "instants": pa.list_(pa.field("element", pa.timestamp("us", "UTC"), nullable=False)),
     "reals": pa.list_(pa.field("element", pa.float64(), nullable=False)),
 }
-# Where and who first, then what was said, then how it is sealed.
-_ORDER: Final = (
-    "model_name", "interval", "chain_seq", "symbol", "issued_at", "recorded_at", "status", "prediction_id",
-    "model_version", "horizon", "target_at", "last_close", "scale", "p10", "p50", "p90", "fan", "seed", "n_paths",
-    "lookback_start", "lookback_end", "data_hash", "event_context", "synthetic", "paths_hash", "run_id", *ADDED,
-    "prev_hash",
-)  # fmt: skip
 SCHEMA: Final = pa.schema(
     [
-        *(pa.field(name, _TYPES[FIELDS.get(name, "text")], nullable=name in MAY_BE_NULL) for name in _ORDER),
+        *(pa.field(name, _TYPES[FIELDS.get(name, "text")], nullable=name in MAY_BE_NULL) for name in ORDER),
         pa.field("row_hash", pa.binary(), nullable=False),
     ],
     metadata={"candlecast.ledger": "1"},
 )
 FEW_TEXTS: Final = ["model_name", "interval", "symbol", "status", "model_version", "event_context", "feed"]
-
-
-class BadLedgerFile(CandlecastError):
-    """A file that is no export of the ledger; the message says what is wrong with it."""
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(f"{path} is no export of the ledger: {reason}; make one with `candlecast export --out FILE`")
-        self.path, self.reason = path, reason
 
 
 class Writer:

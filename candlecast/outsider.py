@@ -30,7 +30,10 @@ class NoParquet(CandlecastError):
     """The package that reads Parquet is not installed."""
 
     def __init__(self) -> None:
-        super().__init__("an export is a Parquet file, and pyarrow is not installed; run `pip install pyarrow`")
+        super().__init__(
+            "this export is a Parquet file, and pyarrow is not installed; run `pip install pyarrow`, or take the "
+            "export as JSON lines"
+        )
 
 
 def verify_files(ledger: Path | None, proof: Path | None, roots: Sequence[Path]) -> tuple[str, dict[str, Any], bool]:
@@ -68,9 +71,10 @@ def _verify_proof(path: Path, roots: Sequence[Path]) -> tuple[str, dict[str, Any
 
 
 def _verify_ledger(path: Path, roots: Sequence[Path]) -> tuple[str, dict[str, Any], bool]:
-    if find_spec("pyarrow") is None:
+    from candlecast.audit import Published, audit, is_parquet
+
+    if is_parquet(path) and find_spec("pyarrow") is None:
         raise NoParquet
-    from candlecast.audit import Published, audit
 
     report = audit(path, [Published.read(root) for root in roots])
     counted = f"{report.n_rows} forecasts in {report.n_chains} chains, {report.seconds:.1f} s"

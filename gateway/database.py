@@ -70,6 +70,7 @@ class Database:
             open=False,
             name="gateway",
         )
+        self.url = url  # may hold a password: never to be shown
         self._deadline_s = deadline_s
         self._statements: dict[str, bytes] = {}
         self._abandoned: set[asyncio.Task[list[Row]]] = set()

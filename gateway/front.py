@@ -23,6 +23,7 @@ from gateway.service import Service, Target, Value
 
 MAX_ADDRESSES: Final = 4096
 MAX_ADDRESS_LENGTH: Final = 200
+HEAD_ONLY: Final = "candlecast.head_only"  # in the scope of a HEAD request that goes on as a GET
 
 # Whoever looks whether we live must hear it, and files of the pages cost next to nothing.
 UNLIMITED: Final = ("/healthz", "/readyz", "/favicon.ico", "/assets/")
@@ -160,7 +161,7 @@ class Front:
             await send({"type": "http.response.body", "body": b""})
             self._metrics.count("/showcase/*", method, 204, time.perf_counter() - started)
             return
-        inner = {**scope, "method": "GET"} if method == "HEAD" else scope
+        inner = {**scope, "method": "GET", HEAD_ONLY: True} if method == "HEAD" else scope
         extra = headers_for(path)
         status = 500
 

@@ -26,6 +26,8 @@ TITLES: Final[dict[str, tuple[int, str]]] = {
     "too_slow": (408, "The request took too long"),
     "too_many_requests": (429, "Too many requests"),
     "not_ready": (503, "Nothing to serve yet"),
+    "not_installed": (501, "Not installed here"),
+    "no_room": (507, "Not enough room"),
     "internal": (500, "Something broke on our side"),
 }
 

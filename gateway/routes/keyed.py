@@ -1,6 +1,6 @@
 """The routes that need a key: all forecasts on record, one by its id, the whole track record, and the ledger."""
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -14,8 +14,9 @@ from gateway.content.ledger import read_chain, read_ledger
 from gateway.content.performance import MAX_ROWS, Record, Window, read_performance_page
 from gateway.content.prediction import read_prediction
 from gateway.cursors import HELP
+from gateway.exports import MEDIA, Download, ExportQuestion, Exports, Format
 from gateway.parameters import BAD, MODEL, Flag, Instant, errors, only, symbol_of
-from gateway.patience import Patient
+from gateway.patience import PROBE, Patient
 from gateway.routes.site import Site
 from gateway.schemas import keyed as schemas
 from gateway.schemas.keyed import AssetClass
@@ -24,6 +25,17 @@ from gateway.schemas.showcase import Interval, Status
 MAX_FORECASTS: Final = 200
 MAX_HASHES: Final = 1000
 UNAVAILABLE: Final = "The database cannot be read; Retry-After says when to ask again."
+
+EXPORTED: Final[dict[str, Any]] = {
+    "description": "The export.",
+    "content": {media: {"schema": {"type": "string", "format": "binary"}} for media in MEDIA.values()},
+    "headers": {
+        "content-disposition": {"schema": {"type": "string"}},
+        "x-ledger-rows": {"description": "Forecasts in the export.", "schema": {"type": "string"}},
+        "x-ledger-chains": {"description": "Hash chains in the export.", "schema": {"type": "string"}},
+        "repr-digest": {"description": "SHA-256 of a Parquet file (RFC 9530).", "schema": {"type": "string"}},
+    },
+}
 
 Symbol = Annotated[str, Path(description="An instrument's symbol, e.g. `BTCUSDT`; upper or lower case.")]
 ModelName = Annotated[str | None, Query(pattern=MODEL, description="A model's name, e.g. `baseline-rw`.")]
@@ -36,6 +48,7 @@ def build(site: Site) -> APIRouter:
     router = APIRouter(prefix="/v1", dependencies=[Depends(site.access.check)], tags=["keyed"])
     service = site.service
     patient = Patient(service.database)
+    exports = Exports(service.database.url)
 
     @router.get(
         "/predictions/{symbol}",
@@ -135,6 +148,41 @@ def build(site: Site) -> APIRouter:
     )
     async def ledger() -> Response:
         return private(await read_ledger(patient))
+
+    @router.get(
+        "/ledger/export",
+        summary="The ledger as a file, every value and every hash",
+        response_class=Download,
+        responses=errors(
+            _404="unknown_model.",
+            _422=BAD,
+            _429="Too many requests, or as many exports as allowed are under way; Retry-After says when to ask again.",
+            _501="Parquet is not installed on this server.",
+            _503=UNAVAILABLE,
+            _507="No room for a Parquet file of that size.",
+        )
+        | {200: EXPORTED},
+        dependencies=[Depends(only("model_name", "interval", "since", "until", "format"))],
+    )
+    async def export(
+        model_name: ModelName = None,
+        interval: Annotated[Interval | None, Query()] = None,
+        since: Annotated[Instant | None, Query(description="Only what was recorded from then on.")] = None,
+        until: Annotated[Instant | None, Query(description="Only what was recorded before then.")] = None,
+        format: Annotated[Format, Query(description="JSON lines, or a Parquet file.")] = "jsonl",
+    ) -> Response:
+        """Check it with `candlecast verify --ledger FILE --root SEAL`, which needs nothing but the file and the seals
+        that were published. Of each chain a piece without a gap; with `since` and `until` the one that holds what was
+        recorded in that span.
+
+        JSON lines: one object per forecast, with a last line that counts them and has the SHA-256 of all before it.
+        Parquet: one row per forecast; the header Repr-Digest has the SHA-256 of the file."""
+        if model_name is not None:
+            service.known_model(model_name)
+        question = ExportQuestion(model_name, interval, since, until, format)
+        exports.check(question)
+        await patient.rows(PROBE)  # a database that is away is told at once
+        return Download(exports, question)
 
     @router.get(
         "/ledger/{model_name}/{interval}",
