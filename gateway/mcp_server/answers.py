@@ -7,10 +7,17 @@ from typing import Any, Final
 import orjson
 from mcp.server.mcpserver.exceptions import ToolError
 
-from gateway.mcp_server.caveats import DISCLAIMER, caveats_of, caveats_of_list, record_of, skill_of
+from gateway.mcp_server.caveats import DISCLAIMER, caveats_of, caveats_of_list, caveats_of_record, record_of, skill_of
 from gateway.mcp_server.explanation import Surroundings, explained, probability_above, surroundings_of
 from gateway.mcp_server.reading import Body, Reading, if_known
-from gateway.mcp_server.results import CellRow, CoverageRow, ExplanationResult, ListedForecast, ToldVerdict
+from gateway.mcp_server.results import (
+    CellRow,
+    CoverageRow,
+    ExplanationResult,
+    ListedForecast,
+    RecordedForecast,
+    ToldVerdict,
+)
 
 Verdicts = Sequence[Body] | None
 
@@ -25,6 +32,10 @@ FORECAST: Final = (
     *("expected_next_at", "stale", "stale_reason", "status", "synthetic", "horizon", "last_close", "prediction_id"),
 )
 REST: Final = ("notice", "scale", "n_paths", "seed", "event_context")
+HISTORY: Final = (
+    "Newest issue time first. p10, p50 and p90 are what was served. With as_of only forecasts recorded by then, so the "
+    "answer about a past moment stays the same. What became of each stands below /v1/predictions/by-id/."
+)
 LISTS: Final = ("target_at", "p10", "p50", "p90")
 EXPLAINED: Final = tuple(name for name in FORECAST if name in ExplanationResult.model_fields)
 
@@ -87,6 +98,32 @@ def told_steps(interval: str, horizon: int, n_steps: int = N_TOLD) -> list[int]:
     usual = [step for step in TOLD[interval] if step < horizon]
     rest = [step for step in range(1, horizon) if step not in usual]
     return [*sorted([*usual, *rest][: n_steps - 1]), horizon]
+
+
+def history(body: Body, following: str | None, verdicts: Verdicts) -> Body:
+    """Members of `HistoryResult` from a page of /v1/predictions/{symbol} and the cursor of the next."""
+    forecasts = [_recorded(one) for one in body["forecasts"]]
+    models = {(one["model_name"], body["interval"], record_of(one["status"], one["synthetic"])) for one in forecasts}
+    return {
+        **_only(body, ("symbol", "interval")),
+        **_only(body["filters"], ("model_name", "as_of")),
+        "n_forecasts": body["n_forecasts"],
+        "forecasts": forecasts,
+        "next_cursor": following,
+        "note": HISTORY,
+        "skill": [skill_of(verdicts, *model) for model in sorted(models)],
+        "caveats": caveats_of_record(forecasts),
+        "disclaimer": DISCLAIMER,
+    }
+
+
+def _recorded(one: Body) -> Body:
+    steps = told_steps(one["interval"], one["horizon"])
+    return {
+        **_only(one, [name for name in RecordedForecast.model_fields if name not in ("step", *LISTS)]),
+        "step": steps,
+        **{name: [one[name][step - 1] for step in steps] for name in LISTS},
+    }
 
 
 async def performance_of_one(

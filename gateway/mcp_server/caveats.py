@@ -44,14 +44,24 @@ def caveats_of(body: Mapping[str, Any]) -> list[str]:
 
 def caveats_of_list(outlines: Sequence[Mapping[str, Any]]) -> list[str]:
     """The same of many forecasts: how many are stale, synthetic, a replay, late."""
+    n_stale = sum(one["stale"] for one in outlines)
+    stale = "stale: a newer one is overdue or could not be looked for"
+    return ([_counted(n_stale, outlines, stale)] if n_stale else []) + caveats_of_record(outlines)
+
+
+def caveats_of_record(forecasts: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The same of forecasts that are not the newest, and so are never stale."""
     counts = {
-        "stale: a newer one is overdue or could not be looked for": sum(one["stale"] for one in outlines),
-        "synthetic: their bars were made by a random generator": sum(one["synthetic"] for one in outlines),
-        "replays: made after the fact, and no part of the live record": sum(
-            one["status"] == "replay" for one in outlines
-        ),
-        "late: recorded after the first bar they speak about had closed": sum(
-            one["status"] == "late" for one in outlines
-        ),
+        "synthetic: their bars were made by a random generator": sum(one["synthetic"] for one in forecasts),
+        "replays: made after the fact, and no part of the live record": _n_of(forecasts, "replay"),
+        "late: recorded after the first bar they speak about had closed": _n_of(forecasts, "late"),
     }
-    return [f"{n} of {len(outlines)} forecasts are {what}." for what, n in counts.items() if n]
+    return [_counted(n, forecasts, what) for what, n in counts.items() if n]
+
+
+def _n_of(forecasts: Sequence[Mapping[str, Any]], status: str) -> int:
+    return sum(one["status"] == status for one in forecasts)
+
+
+def _counted(n: int, forecasts: Sequence[Mapping[str, Any]], what: str) -> str:
+    return f"{n} of {len(forecasts)} forecasts are {what}."

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -9,9 +10,11 @@ import orjson
 from gateway import problems
 from gateway.content.chart import chart_key
 from gateway.content.evaluation import evaluation_key
+from gateway.content.history import HistoryQuestion, read_history
 from gateway.content.performance import performance_key
 from gateway.mcp_server.door import PATH
 from gateway.parameters import MODEL, symbol_of
+from gateway.patience import Patient
 from gateway.service import OVERVIEW, VERDICTS, Service, Target
 
 # A document as the routes send it.
@@ -27,6 +30,7 @@ class Reading:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._patient = Patient(service.database)
 
     async def instruments(self) -> Body:
         """/showcase/instruments."""
@@ -46,6 +50,17 @@ class Reading:
         missing = problems.nothing_predicted(known, interval, model_name)
         body: Body = orjson.loads((await self._service.chart(target, lambda: missing)).body)
         return body
+
+    async def history(
+        self, symbol: str, interval: str, model_name: str | None, as_of: datetime | None, limit: int, cursor: str | None
+    ) -> tuple[Body, str | None]:
+        """A page of /v1/predictions/{symbol}, and the cursor of the next. Whoever asks has to have shown a key."""
+        known = symbol_of(symbol)
+        self.refuse_unknown(known, model_name)
+        question = HistoryQuestion(known, interval, model_name, as_of, since=None, until=None, status=None)
+        page, following = await read_history(self._patient, question, limit, cursor)
+        body: Body = orjson.loads(orjson.dumps(page))
+        return body, following
 
     async def performance(self, **filters: Any) -> Body:
         """/showcase/performance."""

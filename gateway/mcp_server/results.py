@@ -87,6 +87,39 @@ class ForecastResult(Fresh, Honest):
     skill: Skill
 
 
+class RecordedForecast(BaseModel):
+    """A forecast on record, as /v1/predictions/{symbol} has it, at a few of its steps."""
+
+    prediction_id: str
+    model_name: str
+    model_version: str
+    issued_at: datetime
+    generated_at: datetime
+    status: Status
+    synthetic: bool
+    horizon: int
+    last_close: float
+    step: list[int]
+    target_at: list[datetime]
+    p10: list[float]
+    p50: list[float]
+    p90: list[float]
+
+
+class HistoryResult(Honest):
+    """Forecasts on record, newest issue time first."""
+
+    symbol: str
+    interval: Interval
+    model_name: str | None
+    as_of: datetime | None
+    n_forecasts: int = Field(description="In this answer.")
+    forecasts: list[RecordedForecast]
+    next_cursor: str | None = Field(description="For `cursor`, to go on with the same arguments; null at the end.")
+    note: str
+    skill: list[Skill] = Field(description="The pooled verdict on each model and record among them.")
+
+
 class CoverageRow(BaseModel):
     """A row of the track record: one model, instrument and step."""
 

@@ -74,6 +74,8 @@ def told(problem: Problem) -> str:
         return f"{problem.detail.partition(';')[0]}; call list_instruments for those there are."
     if problem.code == "unknown_model":
         return f"{problem.detail.partition(';')[0]}; list_instruments tells the models of each instrument."
+    if problem.code == "unauthorised":
+        return f"{problem.detail.partition(';')[0].replace('This address', 'get_history')}; the other tools need none."
     return problem.detail
 
 
@@ -104,7 +106,7 @@ def build(site: Site) -> MCPServer[None]:
         )
     logging.getLogger("mcp").setLevel(logging.WARNING)
     reading = Reading(site.service)
-    tools.register(server, reading)
+    tools.register(server, reading, site.access)
     server.close_schemas()
     resources.register(server, reading)
     # Host, Origin, size and time are checked at the door, in sentences.

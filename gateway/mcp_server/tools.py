@@ -4,10 +4,13 @@ import asyncio
 from typing import Annotated, Final
 
 import orjson
-from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver import Context, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field
+from starlette.requests import Request
 
+from gateway.access import Access
 from gateway.content.performance import Record
 from gateway.mcp_server import answers
 from gateway.mcp_server.reading import Body, Reading, if_known
@@ -15,19 +18,23 @@ from gateway.mcp_server.results import (
     AssetClass,
     ExplanationResult,
     ForecastResult,
+    HistoryResult,
     InstrumentsResult,
     PerformanceResult,
 )
+from gateway.parameters import Instant
 from gateway.schemas.showcase import Interval
 
 READS: Final = ToolAnnotations(read_only_hint=True, idempotent_hint=True, destructive_hint=False, open_world_hint=False)
+
+MAX_PAST: Final = 50
 
 Symbol = Annotated[str, Field(description="An instrument's symbol, e.g. BTCUSDT; list_instruments has them all.")]
 IntervalOf = Annotated[Interval, Field(description="Length of a bar: hourly or daily.")]
 Model = Annotated[str | None, Field(description="A model's name; without one the default of the instrument.")]
 
 
-def register(server: MCPServer[None], reading: Reading) -> None:
+def register(server: MCPServer[None], reading: Reading, access: Access) -> None:
     """Add every tool, in the order in which they are listed."""
 
     @server.tool(title="List instruments", annotations=READS)
@@ -52,6 +59,25 @@ def register(server: MCPServer[None], reading: Reading) -> None:
             reading.forecast(symbol, interval, model_name), if_known(reading.verdicts())
         )
         return given(answers.forecast(body, verdicts, full))
+
+    @server.tool(title="Get past forecasts", annotations=READS)
+    async def get_history(
+        context: Context[None, Request],
+        symbol: Symbol,
+        interval: IntervalOf = "1h",
+        model_name: Annotated[str | None, Field(description="One model; without it all.")] = None,
+        limit: Annotated[int, Field(description="Forecasts in an answer.", ge=1, le=MAX_PAST)] = 5,
+        as_of: Annotated[
+            Instant | None, Field(description="Only forecasts recorded by then, e.g. 2026-01-05T10:00:00Z.")
+        ] = None,
+        cursor: Annotated[str | None, Field(description="`next_cursor` of the answer before.")] = None,
+    ) -> Annotated[CallToolResult, HistoryResult]:
+        """Forecasts on record of an instrument, newest first. Needs a key: the header X-API-Key of the HTTP request."""
+        await show_key(access, context)
+        (body, following), verdicts = await asyncio.gather(
+            reading.history(symbol, interval, model_name, as_of, limit, cursor), if_known(reading.verdicts())
+        )
+        return given(answers.history(body, following, verdicts))
 
     @server.tool(title="Get the track record", annotations=READS)
     async def get_performance(
@@ -90,6 +116,14 @@ def register(server: MCPServer[None], reading: Reading) -> None:
             if_known(reading.chart(symbol, interval, model_name)),
         )
         return given(answers.explanation(body, verdicts, chart, above, step))
+
+
+async def show_key(access: Access, context: Context[None, Request]) -> None:
+    """Refuse a call whose HTTP request brings no key; raises as the keyed routes do."""
+    request = context.request_context.request
+    if request is None:
+        raise ToolError("get_history needs a key, which only a request over HTTP can bring.")
+    await access.check(request)
 
 
 def given(body: Body) -> CallToolResult:
