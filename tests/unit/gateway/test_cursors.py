@@ -67,8 +67,8 @@ def test_a_well_made_cursor_that_holds_no_place_is_refused(place: Any) -> None:
 
 def test_a_place_holds_instants_to_the_microsecond_and_lengths_of_all_chains() -> None:
     lengths = {"baseline-rw": 2**63 - 1, "kronos-nano": 0}
-    moments = [instant(us) for us in (-1, 1_751_328_000_000_001)]
-    place = Place(lengths, *moments, UUID(int=7))
+    moments = (instant(-1), instant(1_751_328_000_000_001))
+    place = Place(lengths, moments[0], moments[1], UUID(int=7))
 
     assert place_of(cursor_of(ASKED, place.values()), ASKED, Place.read) == place
     assert [micros(moment) for moment in moments] == [-1, 1_751_328_000_000_001]
