@@ -96,6 +96,10 @@ class Metrics(Collector):
             self.cache_requests,
         )
         yield _counter("gateway_cache_refresh", "Loads of cache entries by outcome.", "outcome", self.refreshes)
+        limited = sum(n for (_, _, code), n in self.requests.items() if code == "429")
+        yield CounterMetricFamily(
+            "gateway_rate_limited", "Requests refused because their client asks too often.", limited
+        )
         for name, text, label_names, rows in self._readings():
             kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
             family = kind(name, text, labels=label_names)

@@ -17,11 +17,12 @@ from gateway.content.evaluation import read_evaluation
 from gateway.content.models import read_models
 from gateway.content.overview import Listed, Overview, read_listed
 from gateway.content.performance import performance_key, read_performance
-from gateway.content.readings import forecast_readings, job_readings, server_readings
+from gateway.content.readings import breaker_readings, forecast_readings, job_readings
 from gateway.content.shelf import Key, Shelf, read_all_shelves, read_shelves
 from gateway.content.status import Around, OnRecord, Status, read_on_record, read_runs
 from gateway.content.verdicts import Verdicts, read_verdicts
 from gateway.database import Database
+from gateway.limits import Limiter, parse_rate
 from gateway.metrics import Metrics, Reading
 from gateway.pages.overview import draw_page
 from gateway.probe import Probe
@@ -41,6 +42,17 @@ VERDICTS: Final[CacheKey] = ("verdicts",)
 PERFORMANCE: Final[CacheKey] = performance_key()
 STATUS: Final[CacheKey] = ("status",)
 RUNS: Final[CacheKey] = ("runs",)
+
+
+# Questions with so many answers that those of the rest have to be protected from them: they have a room of their own in
+# the cache, and so many may be loaded per second that the database hardly notices.
+MANY: Final = frozenset({"chart", "performance"})
+NEW_QUESTIONS: Final = "200/second"
+
+
+def of_many(key: CacheKey) -> bool:
+    """Whether there are as many keys of this kind as anybody can think of; the whole track record is just one."""
+    return key[0] in MANY and key != PERFORMANCE
 
 
 class Renderable(Protocol):
@@ -85,6 +97,7 @@ class Service:
             max_entries=settings.cache_entries,
             max_bytes=settings.cache_bytes,
             ttl_s=settings.cache_ttl_s,
+            aside=of_many,
             on_load=self._loaded,
         )
         self.watch = Watch(database, self, settings.poll_s)
@@ -93,6 +106,7 @@ class Service:
             settings.inference_url,
             {"CF-Access-Client-Id": settings.access_id or "", "CF-Access-Client-Secret": settings.access_secret or ""},
         )
+        self._new_questions = Limiter(parse_rate("NEW_QUESTIONS", NEW_QUESTIONS))
         self._watching: asyncio.Task[None] | None = None
         self._moment = Moment(0, 0, None)
 
@@ -169,9 +183,14 @@ class Service:
 
         Raises
         ------
-        Problem : 503 when there is nothing to serve within `READER_WAIT_S`.
+        Problem : 503 when there is nothing to serve within `READER_WAIT_S`, or too many ask something new.
         """
         known = key in self.cache
+        if not known and of_many(key) and not self.cache.is_loading(key):
+            wait_s = self._new_questions.admit(key[0])
+            if wait_s is not None:
+                self.metrics.cache_requests["error"] += 1
+                raise problems.not_ready("too many new questions are asked at once", wait_s)
         try:
             entry = await self.cache.get(key, READER_WAIT_S)
         except NotLoaded as error:
@@ -338,11 +357,9 @@ class Service:
         yield "gateway_cache_bytes", "Bytes that the cached answers hold.", (), [((), float(self.cache.n_bytes))]
         for name, value in self.database.pool_stats().items():
             yield f"gateway_db_pool_{name}", f"Database connections: {name}.", (), [((), float(value))]
-        down = 1.0 if self.database.reachable is False else 0.0
-        yield "gateway_breaker_open", "1 while a dependency is known to be away.", ("dep",), [(("database",), down)]
         yield from forecast_readings(self._listed(), utc_now())
         status = self.cache.peek(STATUS)
         known = status.value.known if status is not None and isinstance(status.value, Status) else None
         if known is not None:
             yield from job_readings(known)
-        yield from server_readings(self.probe.seen or (known.server if known is not None else None))
+        yield from breaker_readings(self.database, self.probe.seen or (known.server if known is not None else None))

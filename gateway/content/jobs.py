@@ -45,7 +45,12 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A scheduled job. `attempts` begins with the newest slot; n_missed counts all slots ever, n_missed_7d a week's."""
+    """A scheduled job.
+
+    attempts : by slot, the newest first
+    n_missed : slots that the ledger has as missed, which it learns from the run after them; so it only grows
+    n_missed_7d : of the last week, those included that passed since the last run
+    """
 
     name: str
     attempts: tuple[Attempt, ...]
@@ -103,7 +108,7 @@ def _job(name: str, rows: list[Row], now: datetime) -> Job:
         name=name,
         attempts=(*since, *attempts)[:N_SLOTS],
         last_success_at=_utc(rows[0]["last_success_at"]),
-        n_missed=rows[0]["n_missed"] + n_new,
+        n_missed=rows[0]["n_missed"],
         n_missed_7d=rows[0]["n_missed_7d"] + n_new,
     )
 

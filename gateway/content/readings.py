@@ -11,6 +11,7 @@ from typing import Final
 from candlecast.freshness import stale_at
 from gateway.content.overview import Listed
 from gateway.content.status import OnRecord, newest_attempt
+from gateway.database import Database
 from gateway.metrics import Reading
 from gateway.probe import ServerSeen
 
@@ -90,7 +91,7 @@ def job_readings(known: OnRecord) -> Iterator[Reading]:
     )
     yield (
         "forecast_job_slots_missed_total",
-        "Slots of the job that passed without a run.",
+        "Slots of the job that passed without a run, as the run after them put on record.",
         ("job",),
         [((job.name,), float(job.n_missed)) for job, _ in last],
     )
@@ -102,7 +103,12 @@ def job_readings(known: OnRecord) -> Iterator[Reading]:
         yield "forecast_ledger_whole", "1 where the newest verification found it whole.", (), [((), whole)]
 
 
-def server_readings(seen: ServerSeen | None) -> Iterator[Reading]:
-    """Whether the inference server answers, by the gateway's own look or, without one, by the newest job's."""
+def breaker_readings(database: Database, seen: ServerSeen | None) -> Iterator[Reading]:
+    """What is known to be away: the database, and the inference server where anybody has looked at it.
+
+    seen : by the gateway's own look or, without one, by the newest job's
+    """
+    rows: Rows = [(("database",), float(database.reachable is False))]
     if seen is not None and seen.ready is not None:
-        yield "forecast_server_ready", "1 while the inference server answers.", (), [((), float(seen.ready))]
+        rows.append((("inference",), float(not seen.ready)))
+    yield "gateway_breaker_open", "1 while a dependency is known to be away.", ("dep",), rows

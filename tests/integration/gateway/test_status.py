@@ -209,7 +209,7 @@ async def test_prometheus_is_told_what_the_ledger_of_runs_says(market: Market, r
     assert told["forecast_job_items", (job, ("status", "failed"))] == 1.0
     assert told["forecast_job_slots_missed_total", (job,)] == 2.0
     assert told["forecast_job_duration_seconds", (job,)] == status["last"]["seconds"]
-    assert told["forecast_server_ready", ()] == 0.0
+    assert told["gateway_breaker_open", (("dep", "inference"),)] == 1.0
 
 
 async def test_a_scrape_of_a_full_house_is_quick_and_small(market: Market, running: Callable[..., Any]) -> None:
