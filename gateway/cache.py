@@ -62,6 +62,14 @@ class Entry(Generic[V]):
     current: bool = True
 
 
+class Room(LRUCache[K, Entry[V]]):
+    """Entries within a number of entries and of bytes, least recently used first."""
+
+    def __init__(self, max_entries: int, max_bytes: int) -> None:
+        super().__init__(max_bytes, getsizeof=lambda entry: entry.value.n_bytes)
+        self.max_entries = max_entries
+
+
 class Cache(Generic[K, V]):
     """Values by key, at most one load per key at a time.
 
@@ -69,6 +77,8 @@ class Cache(Generic[K, V]):
     ----------
     load : fetches the value of a key; a raised `CandlecastError` counts as a failed load, is not cached, and holds
         off further loads of that key for 1, 2, 4 … 30 s
+    aside : whether a key belongs to those that get a quarter of the room and none of the rest, because there are as
+        many of them as anybody can think of; without it there is one room for all
     clock : monotonic seconds; the wall clock may jump, a time-to-live may not
     on_load : told how each load ended
     """
@@ -80,44 +90,53 @@ class Cache(Generic[K, V]):
         max_entries: int,
         max_bytes: int,
         ttl_s: float,
+        aside: Callable[[K], bool] | None = None,
         clock: Callable[[], float] = time.monotonic,
         on_load: Callable[[Outcome], None] | None = None,
     ) -> None:
         self._load = load
-        self._max_entries = max_entries
         self._ttl_s = ttl_s
+        self._aside = aside
         self._clock = clock
         self._on_load = on_load
-        self._entries: LRUCache[K, Entry[V]] = LRUCache(max_bytes, getsizeof=lambda entry: entry.value.n_bytes)
+        less = 4 if aside is not None else max_entries + max_bytes
+        self._rooms: list[Room[K, V]] = [
+            Room(max_entries - max_entries // less, max_bytes - max_bytes // less),
+            Room(max_entries // less, max_bytes // less),
+        ]
         self._loads: dict[K, asyncio.Task[Entry[V] | CandlecastError]] = {}
         self._outdated: set[K] = set()  # keys whose running load may have read what was just replaced
         # Seconds to wait before the next try and the moment of that try, per failed key.
         self._failures: TTLCache[K, tuple[float, float]] = TTLCache(max_entries, 2 * LAST_RETRY_S, timer=clock)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return sum(map(len, self._rooms))
 
     def __contains__(self, key: K) -> bool:
-        return key in self._entries
+        return key in self._room(key)
 
     @property
     def n_bytes(self) -> int:
         """Bytes that all values hold together."""
-        return int(self._entries.currsize)
+        return sum(int(room.currsize) for room in self._rooms)
 
     @property
     def n_loading(self) -> int:
         """Loads that are under way."""
         return len(self._loads)
 
+    def is_loading(self, key: K) -> bool:
+        """Whether the load of a key is under way."""
+        return key in self._loads
+
     def all_keys(self) -> Iterator[K]:
-        """The keys that have a value, least recently used first."""
-        return iter(list(self._entries))
+        """The keys that have a value, least recently used first, those aside after the others."""
+        return iter([key for room in self._rooms for key in room])
 
     def peek(self, key: K) -> Entry[V] | None:
         """The entry of `key` whatever its age, None if there is none; an expired one starts its refresh."""
         try:
-            entry = self._entries[key]
+            entry = self._room(key)[key]
         except KeyError:
             return None
         if entry.fresh_until <= self._clock() and key not in self._loads and self.retry_after_s(key) == 0.0:
@@ -157,11 +176,12 @@ class Cache(Generic[K, V]):
         entry = Entry(value, self._clock() + min(self._ttl_s, value.fresh_for_s()))
         self._failures.pop(key, None)
         self.drop(key)
-        if value.n_bytes > self._entries.maxsize:
+        room = self._room(key)
+        if value.n_bytes > room.maxsize:
             return entry  # served once, too big to keep
-        self._entries[key] = entry
-        while len(self._entries) > self._max_entries:
-            self._entries.popitem()
+        room[key] = entry
+        while len(room) > room.max_entries:
+            room.popitem()
         return entry
 
     def outdate(self, key: K) -> bool:
@@ -173,7 +193,7 @@ class Cache(Generic[K, V]):
         if key in self._loads:
             self._outdated.add(key)
         self._failures.pop(key, None)
-        entry = self._entries.get(key)
+        entry = self._room(key).get(key)
         if entry is None:
             return False
         entry.fresh_until = self._clock()
@@ -182,7 +202,7 @@ class Cache(Generic[K, V]):
 
     def drop(self, key: K) -> None:
         """Forget a key; its next reader waits for a load."""
-        entry = self._entries.pop(key, None)
+        entry = self._room(key).pop(key, None)
         if entry is not None:
             entry.current = False
 
@@ -201,6 +221,9 @@ class Cache(Generic[K, V]):
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _room(self, key: K) -> "Room[K, V]":
+        return self._rooms[self._aside is not None and self._aside(key)]
 
     def _start(self, key: K) -> asyncio.Task[Entry[V] | CandlecastError]:
         task = asyncio.create_task(self._run(key))
@@ -229,7 +252,7 @@ class Cache(Generic[K, V]):
             self._loads.pop(key, None)
             if key in self._outdated:
                 self._outdated.discard(key)
-                if key in self._entries:
+                if key in self:
                     self._start(key)
 
     def _hold_off(self, key: K) -> None:

@@ -6,6 +6,7 @@ remembered with what they mean, and within one second also with what is sent: th
 """
 
 import time
+from collections import OrderedDict
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import Final
@@ -84,7 +85,7 @@ class Front:
         self.service = service
         self.admission = admission
         self._metrics = service.metrics
-        self._known: dict[bytes, Known] = {}  # by path and query as they were sent
+        self._known: OrderedDict[bytes, Known] = OrderedDict()  # by path and query as they were sent
         self._hot: dict[bytes, Hot] = {}  # of this second; so an answer that left the cache is not kept here
         self._second = 0
 
@@ -97,7 +98,7 @@ class Front:
         if len(address) > MAX_ADDRESS_LENGTH or address in self._known or "key_id" in scope.get("state", {}):
             return
         if len(self._known) >= MAX_ADDRESSES:
-            del self._known[next(iter(self._known))]
+            self._known.popitem(last=False)
         self._known[address] = (target, headers_for(scope["path"]), self._metrics.durations_of(target.route))
 
     def found(self, address: bytes) -> Hot | None:

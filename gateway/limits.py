@@ -6,6 +6,7 @@ in a thread a hundred times a second; here the number of clients is bounded, and
 
 import math
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
@@ -33,7 +34,8 @@ class Windows(Storage):
     def __init__(self, clock: Clock, max_keys: int) -> None:
         super().__init__()
         self._clock, self._max_keys = clock, max_keys
-        self._windows: dict[str, tuple[int, float]] = {}  # hits, end
+        # Hits, end. An ordinary dictionary looks for its oldest key among all that left before it.
+        self._windows: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -60,7 +62,7 @@ class Windows(Storage):
             oldest = next(iter(self._windows), None)
             if oldest is None or (self._windows[oldest][1] > now and len(self._windows) < self._max_keys):
                 return
-            del self._windows[oldest]
+            self._windows.popitem(last=False)
 
     def get(self, key: str) -> int:
         """The hits in the window, 0 when it has ended."""
@@ -107,7 +109,7 @@ class Limiter:
         self._clock, self._max_clients = clock, n_clients
         self.windows = Windows(clock, n_clients)
         self._strategy = FixedWindowRateLimiter(self.windows)
-        self._leases: dict[str, Lease] = {}
+        self._leases: OrderedDict[str, Lease] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._leases)
@@ -131,7 +133,7 @@ class Limiter:
         if lease is None or lease.until != until:
             self._leases.pop(client, None)  # to the back of the line, as its window is
             if len(self._leases) >= self._max_clients:
-                del self._leases[next(iter(self._leases))]
+                self._leases.popitem(last=False)
             lease = self._leases[client] = Lease(0, until)
         lease.left = taken - 1
         return None

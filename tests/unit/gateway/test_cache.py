@@ -239,3 +239,52 @@ async def test_closing_ends_the_loads_that_hang() -> None:
     await cache.close()
 
     assert cache.n_loading == 0
+
+
+async def test_keys_that_anybody_can_think_of_push_out_each_other_and_nothing_else() -> None:
+    source = Source()
+    source.value = lambda key: Text("x" * 10)
+    cache: Cache[str, Text] = Cache(
+        source.load, max_entries=40, max_bytes=4000, ttl_s=1800.0, clock=Clock(), aside=lambda key: key.startswith("?")
+    )
+    for number in range(30):
+        await cache.get(f"kept {number}", 1.0)
+    for number in range(2000):
+        await cache.get(f"?{number}", 1.0)
+
+    keys = list(cache.all_keys())
+    assert [key for key in keys if key.startswith("kept")] == [f"kept {number}" for number in range(30)]
+    assert [key for key in keys if key.startswith("?")] == [f"?{number}" for number in range(1990, 2000)]  # a quarter
+
+    source.value = lambda key: Text("x" * 600)
+    for number in range(20):
+        await cache.get(f"?big {number}", 1.0)
+    assert cache.n_bytes == 30 * 10 + 600  # of the 1000 bytes aside one answer of 600 leaves no room for another
+    assert len(cache) == 31
+
+
+async def test_an_entry_that_is_kept_elsewhere_says_when_it_is_not_the_newest_any_more() -> None:
+    source = Source()
+    cache = make(source)
+    replaced = await cache.get("a", 1.0)
+    cache.put("a", Text("newer"))
+    outdated = cache.peek("a")
+    cache.outdate("a")
+    dropped = await cache.get("b", 1.0)
+    cache.drop("b")
+
+    assert outdated is not None
+    assert [entry.current for entry in (replaced, outdated, dropped)] == [False, False, False]
+    assert (await cache.get("c", 1.0)).current
+
+
+async def test_failures_of_random_keys_are_remembered_within_the_bounds() -> None:
+    source = Source()
+    cache = make(source, max_entries=50, max_bytes=10_000)
+    source.broken = True
+    for number in range(5000):
+        with pytest.raises(NotLoaded):
+            await cache.get(str(number), 1.0)
+
+    assert (len(cache), cache.n_loading, len(cache._failures)) == (0, 0, 50)
+    assert not cache._outdated
