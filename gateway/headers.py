@@ -34,7 +34,6 @@ PREFLIGHT: Final[list[Header]] = [
     (b"access-control-allow-methods", b"GET, HEAD, OPTIONS"),
     (b"access-control-allow-headers", b"if-none-match"),
     (b"access-control-max-age", b"86400"),
-    (b"content-length", b"0"),
 ]
 
 
@@ -47,7 +46,6 @@ _KEYED_PREFLIGHT: Final[list[Header]] = [
         b"x-api-key, x-request-id",
     ),
     (b"access-control-max-age", b"600"),
-    (b"content-length", b"0"),
 ]
 
 
