@@ -20,7 +20,7 @@ from gateway.front import Front
 from gateway.limits import parse_rate
 from gateway.mcp_server.endpoint import Endpoint
 from gateway.problems import Problem, shown
-from gateway.routes import chart, evaluation, keyed, operations, pages, showcase, status
+from gateway.routes import chart, evaluation, instrument, keyed, operations, pages, showcase, status
 from gateway.routes.site import Site
 from gateway.service import Service
 from gateway.settings import GatewaySettings
@@ -65,7 +65,7 @@ def create_app(settings: GatewaySettings, *, database: Database | None = None) -
     front = Front(Envelope(app, settings.origins), service, admission)
     site = Site(service, lambda: front)
     endpoint = Endpoint(site, settings.hosts)
-    for routes in (pages, showcase, chart, evaluation, status, keyed, operations):
+    for routes in (pages, instrument, showcase, chart, evaluation, status, keyed, operations):
         app.include_router(routes.build(site))
     app.router.routes.append(Route(endpoint.door.path, endpoint.door))
     return front
