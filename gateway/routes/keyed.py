@@ -153,7 +153,6 @@ def build(site: Site) -> APIRouter:
         "/ledger/export",
         summary="The ledger as a file, every value and every hash",
         response_class=Download,
-        status_code=200,  # said, as the framework cannot read it off this class
         status_code=200,
         responses=errors(
             _404="unknown_model.",
