@@ -50,12 +50,14 @@ def only(*names: str) -> Callable[[Request], None]:
     return check
 
 
-ModelName = Annotated[str | None, Query(pattern=MODEL, description="A model's name, e.g. `baseline-rw`.")]
+ModelName = Annotated[
+    str | None, Query(pattern=MODEL, description="A model's name, e.g. `baseline-rw`; `model` is taken for it too.")
+]
 
 
 def one_model(
     model_name: ModelName = None,
-    model: Annotated[str | None, Query(pattern=MODEL, description="The same as `model_name`.")] = None,
+    model: Annotated[str | None, Query(pattern=MODEL, include_in_schema=False)] = None,  # cannot be said with the other
 ) -> str | None:
     """The model asked for under either name."""
     if model_name is not None and model is not None and model_name != model:
