@@ -19,6 +19,7 @@ from gateway.envelope import Envelope
 from gateway.front import Front
 from gateway.limits import parse_rate
 from gateway.mcp_server.endpoint import Endpoint
+from gateway.parameters import TOO_MANY, errors
 from gateway.problems import Problem, shown
 from gateway.routes import chart, evaluation, instrument, keyed, operations, pages, showcase, status
 from gateway.routes.site import Site
@@ -65,8 +66,9 @@ def create_app(settings: GatewaySettings, *, database: Database | None = None) -
     front = Front(Envelope(app, settings.origins), service, admission)
     site = Site(service, lambda: front)
     endpoint = Endpoint(site, settings.hosts)
-    for routes in (pages, instrument, showcase, chart, evaluation, status, keyed, operations):
-        app.include_router(routes.build(site))
+    for routes in (pages, instrument, showcase, chart, evaluation, status, keyed):
+        app.include_router(routes.build(site), responses=errors(_429=TOO_MANY))
+    app.include_router(operations.build(site))
     app.router.routes.append(Route(endpoint.door.path, endpoint.door))
     return front
 

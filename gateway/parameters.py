@@ -19,6 +19,8 @@ MODEL: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 UNAVAILABLE: Final = "Nothing is cached and the database cannot be read; Retry-After says when to ask again."
 BAD: Final = "A parameter is wrong or unknown."
+KEY_NEEDED: Final = "No key, or one that opens nothing."
+TOO_MANY: Final = "Too many requests; Retry-After says when to ask again."
 
 
 def errors(**descriptions: str) -> dict[int | str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from gateway.content.performance import MAX_ROWS, Record, Window, read_performan
 from gateway.content.prediction import read_prediction
 from gateway.cursors import HELP
 from gateway.exports import MEDIA, Download, ExportQuestion, Exports, Format
-from gateway.parameters import BAD, MODEL, Flag, Instant, errors, only, symbol_of
+from gateway.parameters import BAD, KEY_NEEDED, MODEL, Flag, Instant, errors, only, symbol_of
 from gateway.patience import PROBE, Patient
 from gateway.routes.site import Site
 from gateway.schemas import keyed as schemas
@@ -45,7 +45,9 @@ Cursor = Annotated[str | None, Query(description=HELP, include_in_schema=False)]
 
 def build(site: Site) -> APIRouter:
     """The routes below /v1/."""
-    router = APIRouter(prefix="/v1", dependencies=[Depends(site.access.check)], tags=["keyed"])
+    router = APIRouter(
+        prefix="/v1", dependencies=[Depends(site.access.check)], tags=["keyed"], responses=errors(_401=KEY_NEEDED)
+    )
     service = site.service
     patient = Patient(service.database)
     exports = Exports(service.database.url)

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from candlecast.clock import utc_now
 from gateway.answers import Document, Rendered
 from gateway.content.status import OnRecord, Status
-from gateway.parameters import BAD, errors, only
+from gateway.parameters import BAD, KEY_NEEDED, errors, only
 from gateway.problems import Problem
 from gateway.routes.site import Site
 from gateway.schemas import status as schemas
@@ -48,7 +48,7 @@ def build(site: Site) -> APIRouter:
         tags=["operations"],
         summary="The same with what operators need: the newest runs with their errors, and the gateway's insides",
         response_model=schemas.OperatorsAnswer,
-        responses=errors(_401="No key, or one that opens nothing.", _422=BAD),
+        responses=errors(_401=KEY_NEEDED, _422=BAD),
         dependencies=[Depends(site.access.check), Depends(only())],
     )
     async def statusz() -> Response:
