@@ -139,7 +139,8 @@ def audit(ledger: Path, published: Sequence[Published] = ()) -> AuditReport:
         if first.published.seal.day == second.published.seal.day:
             raise TwoSeals(first.published.seal.day, first.published.name, second.published.name)
     report = AuditReport()
-    walks = _followed(reader_of(ledger), days, report)
+    reader = reader_of(ledger)
+    walks = _followed(reader, days, report)
     report.n_chains = len(walks)
     if not report.n_rows and not days:
         report.wrong.append(f"{ledger} holds no forecast, so nothing was checked")
@@ -149,6 +150,7 @@ def audit(ledger: Path, published: Sequence[Published] = ()) -> AuditReport:
         if walk.first > 1
     ]
     report.wrong += [str(walk.wrong) for walk in walks.values() if walk.wrong is not None]
+    report.wrong += reader.wrong
     confirmed: dict[Chain, int] = {}  # the newest row of a chain that is the one a seal names
     for before, day in pairwise([None, *days]):
         assert day is not None
@@ -163,7 +165,9 @@ def audit(ledger: Path, published: Sequence[Published] = ()) -> AuditReport:
 
 
 class Reader(Protocol):
-    """Gives the rows of a file, piece by piece."""
+    """Gives the rows of a file, piece by piece; when all were read, `wrong` has what does not fit the whole file."""
+
+    wrong: list[str]
 
     def batches(self) -> Iterator[tuple[Rows, list[bytes]]]:
         """Rows with the hashes that the file gives them."""

@@ -99,6 +99,8 @@ def _instants(values: Any) -> Any:
 class Reader:
     """Reads an export in pieces of bounded size.
 
+    wrong : nothing; a Parquet file that can be read is complete
+
     Raises
     ------
     BadLedgerFile : not Parquet, a column missing or of another type, a value missing where there has to be one.
@@ -106,6 +108,7 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.wrong: list[str] = []
         try:
             self._file = pq.ParquetFile(path, pre_buffer=False)
         except (OSError, pa.ArrowException) as error:

@@ -23,6 +23,7 @@ from candlecast.errors import CandlecastError
 from candlecast.records import ADDED, ELEMENT, FIELDS, MAY_BE_NULL, Kind, Lists, Rows, Texts
 
 BYTES_AT_ONCE: Final = 8 * 2**20  # of lines; one of 120 steps has 33 kB
+LAST: Final = "ledger"  # the only member of the last line
 AS_TEXT: Final = ("seed",)
 # Where and who first, then what was said, then how it is sealed.
 ORDER: Final = (
@@ -52,7 +53,7 @@ def lines_of(rows: Rows, row_hashes: Sequence[bytes]) -> Iterator[bytes]:
 
 def last_line(n_rows: int, n_chains: int, digest: bytes) -> bytes:
     """The line that ends a file: `digest` is the SHA-256 of all lines before it."""
-    return orjson.dumps({"ledger": {"n_rows": n_rows, "n_chains": n_chains, "sha256": digest.hex()}}) + b"\n"
+    return orjson.dumps({LAST: {"n_rows": n_rows, "n_chains": n_chains, "sha256": digest.hex()}}) + b"\n"
 
 
 def _told(name: str, column: Any) -> Sequence[Any]:
@@ -92,34 +93,37 @@ def _reals(values: NDArray[np.float64]) -> Any:
 class LinesReader:
     """Reads JSON lines in pieces of bounded size.
 
+    wrong : once all were read, a sentence where the last line is missing or does not fit those before
+
     Raises
     ------
-    BadLedgerFile : no such lines, a member missing or of another type, a file that was cut off or changed.
+    BadLedgerFile : no such lines, a member missing or of another type.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.wrong: list[str] = []
 
     def batches(self) -> Iterator[tuple[Rows, list[bytes]]]:
-        """Rows with the hashes that the file gives them; the last line is held against those before."""
-        digest, n_rows, ended = sha256(), 0, False
+        """Rows with the hashes that the file gives them."""
+        digest, n_rows, said = sha256(), 0, None
         with self.path.open("rb") as file:
             while lines := file.readlines(BYTES_AT_ONCE):
-                if ended:
+                if said is not None:
                     raise BadLedgerFile(self.path, "there are lines behind its last one")
                 documents = [self._parsed(line, n_rows + place) for place, line in enumerate(lines, 1)]
-                if "ledger" in documents[-1]:
-                    ended, said = True, documents.pop()["ledger"]
-                    digest.update(b"".join(lines[:-1]))
-                    if said.get("n_rows") != n_rows + len(documents) or said.get("sha256") != digest.hexdigest():
-                        raise BadLedgerFile(self.path, "its lines are not those that its last line counts and hashes")
-                else:
-                    digest.update(b"".join(lines))
+                if LAST in documents[-1]:
+                    said = documents.pop()[LAST]
+                digest.update(b"".join(lines[: len(documents)]))
                 if documents:
                     n_rows += len(documents)
                     yield self._rows(documents)
-        if not ended:
-            raise BadLedgerFile(self.path, "its last line is missing, so it was cut off")
+        if said is None and not n_rows:
+            raise BadLedgerFile(self.path, "it is empty")
+        if said is None:
+            self.wrong.append(f"{self.path} has no last line, so it was cut off")
+        elif not isinstance(said, dict) or (said.get("n_rows"), said.get("sha256")) != (n_rows, digest.hexdigest()):
+            self.wrong.append(f"the lines of {self.path} are not those that its last line counts and hashes")
 
     def _parsed(self, line: bytes, number: int) -> dict[str, Any]:
         try:
