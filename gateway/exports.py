@@ -22,7 +22,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
+import psycopg
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -115,16 +117,22 @@ class Exports:
         try:
             opened = self._parquet(question, worker) if question.format == "parquet" else self._lines(question, worker)
             try:
-                headers = await worker.run(lambda: next(opened))
-                yield headers, opened, worker
-            except CandlecastError as error:
-                raise problems.not_ready(f"the ledger cannot be exported: {plain_reason(error)}", RETRY_S) from error
+                yield await self._headers(opened, worker), opened, worker
             finally:
                 worker.give_up()
                 await asyncio.shield(worker.run(opened.close))
         finally:
             worker.close()
             self._n_running -= 1
+
+    async def _headers(self, opened: Iterator[Any], worker: "Worker") -> list[Header]:
+        """The first thing that an export gives, once what can fail before it is sent has not failed."""
+        try:
+            headers: list[Header] = await worker.run(lambda: next(opened))
+        except (CandlecastError, SQLAlchemyError, psycopg.Error) as error:
+            logger.warning("an export could not be begun: %s", type(error).__name__)
+            raise problems.not_ready("the ledger cannot be read for an export", RETRY_S) from error
+        return headers
 
     def _lines(self, question: ExportQuestion, worker: "Worker") -> Generator[Any, None, None]:
         """The headers, then the lines."""
@@ -262,8 +270,3 @@ def check_room(folder: Path, n_rows: int) -> None:
             f"A Parquet file of {n_rows} forecasts would take about {n_rows * ROW_BYTES / 1e9:.1f} GB, and this server "
             f"has {free / 1e9:.1f} GB free; ask for format=jsonl, or for one model, interval or span of time.",
         )
-
-
-def plain_reason(error: CandlecastError) -> str:
-    """Why, without where the database is."""
-    return str(getattr(error, "reason", None) or type(error).__name__)
