@@ -14,10 +14,10 @@ import struct
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import orjson
 
@@ -161,6 +161,7 @@ class ForecastAnswer:
         "_digest",
         "_due",
         "_due_at",
+        "_interval",
         "_issued",
         "_moment",
         "_rendered",
@@ -183,6 +184,7 @@ class ForecastAnswer:
         self._rest = orjson.dumps(dict(fields))[1:]  # without the opening brace: the front brings it
         self._deflated = deflate(self._rest)
         self._digest = hashlib.blake2b(self._rest, digest_size=12).hexdigest()
+        self._interval = interval
         self._issued = issued_at.timestamp()
         self._due_at = expected_next_at
         self._due = expected_next_at.timestamp()
@@ -190,6 +192,22 @@ class ForecastAnswer:
         self._superseded = superseded
         self._moment: Moment | None = None
         self._rendered: Rendered | None = None
+
+    def packed(self) -> dict[str, Any]:
+        """All it is made from, for orjson to write down."""
+        return {
+            "interval": self._interval,
+            "issued_at": self._issued,
+            "expected_next_at": self._due,
+            "superseded": self._superseded,
+            "fields": orjson.Fragment(b"{" + self._rest),
+        }
+
+    @classmethod
+    def unpacked(cls, packed: Mapping[str, Any]) -> Self:
+        """The answer that was packed."""
+        instants = {name: datetime.fromtimestamp(packed[name], UTC) for name in ("issued_at", "expected_next_at")}
+        return cls(packed["fields"], interval=packed["interval"], superseded=packed["superseded"], **instants)
 
     @property
     def n_bytes(self) -> int:

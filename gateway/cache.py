@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Hashable, Iterator
 from dataclasses import dataclass
 from typing import Final, Generic, Literal, Protocol, TypeVar
 
+from cachetools import Cache as _Untouched
 from cachetools import LRUCache, TTLCache
 
 from candlecast.errors import CandlecastError
@@ -121,6 +122,11 @@ class Cache(Generic[K, V]):
         return sum(int(room.currsize) for room in self._rooms)
 
     @property
+    def n_free(self) -> int:
+        """Entries that may be added before one that is not aside has to leave."""
+        return max(0, self._rooms[0].max_entries - len(self._rooms[0]))
+
+    @property
     def n_loading(self) -> int:
         """Loads that are under way."""
         return len(self._loads)
@@ -132,6 +138,10 @@ class Cache(Generic[K, V]):
     def all_keys(self) -> Iterator[K]:
         """The keys that have a value, least recently used first, those aside after the others."""
         return iter([key for room in self._rooms for key in room])
+
+    def all_values(self) -> Iterator[tuple[K, V]]:
+        """The keys and what is kept of them; nothing counts as used, and nothing is refreshed."""
+        return iter([(key, _Untouched.__getitem__(room, key).value) for room in self._rooms for key in room])
 
     def peek(self, key: K) -> Entry[V] | None:
         """The entry of `key` whatever its age, None if there is none; an expired one starts its refresh."""

@@ -127,7 +127,7 @@ class Database:
             raise DatabaseUnreachable(f"the database gave no answer within {self._deadline_s:.0f} s")
         try:
             rows = task.result()
-        except psycopg.errors.QueryCanceled as error:
+        except (psycopg.errors.QueryCanceled, psycopg.errors.LockNotAvailable) as error:
             raise DatabaseError(f"the query {query} took longer than the database allows the reader role") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self._lost(type(error).__name__)

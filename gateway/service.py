@@ -26,6 +26,7 @@ from gateway.limits import Limiter, parse_rate
 from gateway.metrics import Metrics, Reading
 from gateway.pages.overview import draw_page
 from gateway.probe import Probe
+from gateway.restart import Restart
 from gateway.settings import GatewaySettings
 from gateway.watch import Watch
 
@@ -109,6 +110,9 @@ class Service:
         self._new_questions = Limiter(parse_rate("NEW_QUESTIONS", NEW_QUESTIONS))
         self._watching: asyncio.Task[None] | None = None
         self._moment = Moment(0, 0, None)
+        self._restart: Restart | None = None
+        if settings.snapshot is not None:
+            self._restart = Restart(self, settings.snapshot, lambda key: not of_many(key))
 
     # -- life -----------------------------------------------------------------------------------------------------
 
@@ -116,6 +120,8 @@ class Service:
         """Begin to read; returns after the first load or `START_WAIT_S`, also when there is no database."""
         await self.database.open()
         self.probe.start()
+        if self._restart is not None:
+            await self._restart.begin()
         first_look = asyncio.Event()
         self._watching = asyncio.create_task(self.watch.run(first_look.set))
         waiter = asyncio.create_task(first_look.wait())
@@ -127,6 +133,8 @@ class Service:
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
+        if self._restart is not None:
+            await self._restart.end()
         await self.probe.stop()
         await self.cache.close()
         await self.database.close()
@@ -148,6 +156,8 @@ class Service:
     def _standing(self) -> tuple[int, str | None]:
         """Seconds since the database was last heard, and the reason for doubt when that is too long ago."""
         heard_at = self.database.confirmed_at
+        if heard_at is None and self._restart is not None and self._restart.copied_at is not None:
+            return self._restart.standing()
         checked_s = int(time.monotonic() - heard_at) if heard_at is not None else 0
         lost_at = self.database.lost_at
         if lost_at is None or checked_s <= 2.5 * self._settings.poll_s:
@@ -260,7 +270,7 @@ class Service:
 
     def known_model(self, model_name: str) -> None:
         """Refuse a model that has never issued a forecast, without asking the database."""
-        if not self.watch.begun:
+        if not self.watch.begun and not self.watch.chains:
             raise problems.not_ready("the list of models has not been read yet", 2.0)
         if all(model_name != known for known, _ in self.watch.chains):
             raise problems.unknown_model(model_name)
@@ -282,19 +292,23 @@ class Service:
         """A status of what is on record, with what the gateway itself knows whenever it is drawn."""
         return Status(
             known,
-            Around(self.database, lambda: (len(self.cache), self.cache.n_bytes), self._listed, lambda: self.probe.seen),
+            Around(self.database, lambda: (len(self.cache), self.cache.n_bytes), self.listed, lambda: self.probe.seen),
         )
 
-    def _listed(self) -> Sequence[Listed]:
+    def listed(self) -> Sequence[Listed]:
         """The instruments that are cached, of any age."""
         entry = self.cache.peek(OVERVIEW)
         return entry.value.listed if entry is not None and isinstance(entry.value, Overview) else ()
 
     async def _read_overview(self) -> Overview:
         listed = await read_listed(self.database)
-        self.symbols = frozenset(item.symbol for item in listed)
         with contextlib.suppress(NotLoaded):  # the forecasts come without them
             await self.cache.get(VERDICTS, VERDICTS_WAIT_S)
+        return self.overview_of(listed)
+
+    def overview_of(self, listed: Sequence[Listed]) -> Overview:
+        """The list and the page of these instruments; from now on only their symbols are known."""
+        self.symbols = frozenset(item.symbol for item in listed)
         return Overview(listed, self._draw_page)
 
     def _draw_page(self, listed: Sequence[Listed], moment: Moment) -> bytes:
@@ -325,11 +339,13 @@ class Service:
         self.cache.put(STATUS, await self._load(STATUS))
 
     async def renew(self, keys: list[Key]) -> None:
-        """Load the shelves of these pairs again, those that are kept or being loaded."""
+        """Load the shelves of these pairs again: those that are kept, and the others as far as there is room."""
         self._renew_charts(set(keys))
         kept = [key for key in keys if self.cache.outdate(("forecasts", *key))]
-        if kept:
-            for (symbol, interval), shelf in (await read_shelves(self.database, kept)).items():
+        others = [key for key in keys if key not in kept and not self.cache.is_loading(("forecasts", *key))]
+        chosen = kept + others[: self.cache.n_free]
+        if chosen:
+            for (symbol, interval), shelf in (await read_shelves(self.database, chosen)).items():
                 self.cache.put(("forecasts", symbol, interval), shelf)
 
     def _renew_charts(self, keys: set[Key]) -> None:
@@ -357,7 +373,7 @@ class Service:
         yield "gateway_cache_bytes", "Bytes that the cached answers hold.", (), [((), float(self.cache.n_bytes))]
         for name, value in self.database.pool_stats().items():
             yield f"gateway_db_pool_{name}", f"Database connections: {name}.", (), [((), float(value))]
-        yield from forecast_readings(self._listed(), utc_now())
+        yield from forecast_readings(self.listed(), utc_now())
         status = self.cache.peek(STATUS)
         known = status.value.known if status is not None and isinstance(status.value, Status) else None
         if known is not None:

@@ -1,19 +1,25 @@
 """Readers keep getting answers while the database is stopped, frozen, cut off, or slow, and afterwards the new ones."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 from sqlalchemy import text
 
 from candlecast.store.embedded import processes_in
 from candlecast.store.engine import create_engine
 from candlecast.store.sql import load
+from gateway.database import Database
+from gateway.problems import Problem
+from gateway.service import Target
 
 BTC = "/showcase/ml-prediction/BTCUSDT"
 ETH = "/showcase/ml-prediction/ETHUSDT"
@@ -43,17 +49,31 @@ async def test_a_thousand_cold_readers_of_one_key_cost_one_query(market: Any, ru
     assert n_queries == 1
 
 
-async def test_the_start_loads_every_forecast_by_one_query(market: Any, running: Any) -> None:
+@pytest.fixture
+def queries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the queries that were executed."""
+    names: list[str] = []
+    execute = Database._execute
+
+    async def noted(database: Database, query: str, parameters: Any) -> Any:
+        names.append(query)
+        return await execute(database, query, parameters)
+
+    monkeypatch.setattr(Database, "_execute", noted)
+    return names
+
+
+async def test_the_start_loads_every_forecast_by_one_query(market: Any, running: Any, queries: list[str]) -> None:
     for symbol in ("BTCUSDT", "ETHUSDT", "EURUSD", "AAPL"):
         for interval in ("1h", "1d"):
             market.issue(symbol, interval)
 
-    async with running(poll_s=60.0) as (client, front):
-        # versions, keys, forecasts, verdicts, instruments, models, track record
-        assert front.service.database.n_queries == 7
+    async with running(poll_s=60.0) as (client, _):
+        assert queries.count("gateway_newest") == 1
+        n_queries = len(queries)
         for symbol in ("BTCUSDT", "ETHUSDT", "EURUSD", "AAPL"):
             assert (await client.get(f"/showcase/ml-prediction/{symbol}?interval=1d")).status_code == 200
-        assert front.service.database.n_queries == 7
+        assert len(queries) == n_queries
 
 
 async def test_the_newest_forecast_is_found_by_its_index_however_long_the_history(market: Any) -> None:
@@ -113,6 +133,49 @@ async def test_random_symbols_and_addresses_grow_nothing_and_ask_nothing(market:
         after = (front.service.database.n_queries, len(front.service.cache), len(front._known))
 
     assert after == before
+
+
+async def test_filters_that_nobody_thought_of_push_out_no_forecast_and_reach_the_database_within_limits(
+    market: Any, running: Any, queries: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.service.NEW_QUESTIONS", "60/minute")
+    for symbol in ("BTCUSDT", "ETHUSDT", "EURUSD", "AAPL"):
+        market.issue(symbol)
+
+    async with running(poll_s=60.0, cache_entries=40) as (client, front):
+        kept = {key for key in front.service.cache.all_keys() if key[0] in ("forecasts", "overview", "models")}
+        assert len(kept) == 6
+        answers = [await client.get(f"/showcase/performance?step={1 + number % 1024}") for number in range(300)]
+        answers += [await client.get(f"/showcase/chart/BTCUSDT?prediction_id={uuid.uuid4()}") for _ in range(100)]
+        assert kept < set(front.service.cache.all_keys())
+        assert len(front.service.cache) <= 40
+
+    filtered = [answer for answer in answers[:300] if not unavailable(answer)]
+    assert [answer.status_code for answer in filtered] == [200] * 60
+    assert queries.count("gateway_performance") == 61  # with the whole track record
+    assert {answer.status_code for answer in answers[300:] if not unavailable(answer)} <= {404}
+    assert queries.count("gateway_chart_forecast") <= 60
+
+
+@pytest.mark.slow
+async def test_a_million_random_symbols_cost_no_query_and_no_memory(market: Any, running: Any) -> None:
+    market.issue()
+
+    async with running(poll_s=600.0) as (_, front):
+        service = front.service
+        before = (service.database.n_queries, len(service.cache), service.cache.n_bytes)
+        process, held = psutil.Process(), 0
+        for number in range(1_000_000):
+            with contextlib.suppress(Problem):
+                await service.forecast(Target("", ("forecasts", f"X{number}", "1h")))
+                raise AssertionError("it is unknown")
+            if number == 100_000:
+                held = process.memory_info().rss
+        after = (service.database.n_queries, len(service.cache), service.cache.n_bytes)
+        grown = process.memory_info().rss - held
+
+    assert after == before
+    assert grown < 5e6
 
 
 async def test_the_remembered_addresses_are_bounded(market: Any, running: Any, monkeypatch: pytest.MonkeyPatch) -> None:
