@@ -40,6 +40,7 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
 ]
 # Whatever a client may send for a name: none of it may break anything, or reach the database.
 HOSTILE = [
+    "NOSUCH",
     "",
     " ",
     "'; DROP TABLE candlecast.ml_predictions; --",
@@ -295,6 +296,7 @@ async def test_hostile_arguments_are_refused_in_words_and_never_reach_the_databa
             for name, arguments in (
                 ("get_forecast", {"symbol": word}),
                 ("get_forecast", BTC | {"model_name": word}),
+                ("get_performance", {"symbol": word}),
                 ("get_performance", {"symbol": word, "model_name": word}),
                 ("get_performance", {"model_name": word}),
                 ("get_performance", {"record": word}),
@@ -416,16 +418,20 @@ async def test_records_are_never_mixed_and_the_live_one_goes_first(market: Any, 
     add_worse(market)  # a replay
     add_days(market, [49.0, 51.0] * 20, 50.0, record="live")
     refresh(market)
+    with market.engine.begin() as conn:
+        conn.execute(text("REFRESH MATERIALIZED VIEW candlecast.signal_performance"))
 
     async with running() as (_, front), in_memory(front) as client:
         bodies: list[Any] = [
             (await client.call_tool("get_performance", arguments)).structured_content
-            for arguments in ({}, {"record": "replay"}, {"record": "late"}, {"interval": "1d"})
+            for arguments in ({}, {"record": "replay"}, {"record": "late"}, {"interval": "1d"}, BTC)
         ]
 
-    live, replay, late, daily = bodies
+    live, replay, late, daily, alone = bodies
     assert live["records"] == ["live", "replay"]
-    assert [body["record"] for body in bodies] == ["live", "replay", "late", "live"]
+    assert [body["record"] for body in bodies] == ["live", "replay", "late", "live", "live"]
+    assert alone["records"] == ["live", "replay"]
+    assert [row["n"] for row in alone["rows"]] == [20 * 40]  # the replay has 20 * 90
     assert {one["verdict"] for one in live["verdicts"]} <= {"undecided", "not_compared"}
     assert [one["verdict"] for one in replay["verdicts"]] == ["worse"]
     assert any("only the live one" in caveat for caveat in replay["caveats"])

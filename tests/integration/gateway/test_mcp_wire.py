@@ -264,8 +264,10 @@ def test_four_clients_at_once_get_all_their_answers(wire: tuple[httpx.Client, An
     assert failed == []
 
 
-async def through(door: Door, messages: list[dict[str, Any]], gap_s: float = 0.0) -> list[dict[str, Any]]:
-    """What a door sends to a client that sends these messages, resting before each."""
+async def through(
+    door: Door, messages: list[dict[str, Any]], gap_s: float = 0.0, length: bytes = b"2"
+) -> list[dict[str, Any]]:
+    """What a door sends to a client that declares a length and sends these messages, resting before each."""
     sent: list[dict[str, Any]] = []
     left = iter(messages)
 
@@ -276,7 +278,8 @@ async def through(door: Door, messages: list[dict[str, Any]], gap_s: float = 0.0
     async def send(message: Any) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": [(b"host", b"localhost")]}
+    headers = [(b"host", b"localhost"), (b"content-length", length)]
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": headers}
     await door(scope, receive, send)
     return sent
 
@@ -309,3 +312,9 @@ async def test_an_answer_that_does_not_come_is_an_error() -> None:
 
 async def test_a_client_that_leaves_is_sent_nothing() -> None:
     assert await through(Door(nothing, ()), [{"type": "http.disconnect"}]) == []
+
+
+async def test_a_request_that_says_it_will_be_long_is_not_waited_for() -> None:
+    start, _ = await through(Door(nothing, ()), [], length=b"65537")
+
+    assert start["status"] == 413
