@@ -84,7 +84,7 @@ function previousOf(earlier, chart) {
   const kept = { ...earlier, x: [], low: [], middle: [], high: [] };
   const add = (at, low, middle, high) => {
     const place = placeOf(Date.parse(at), chart);
-    if (place === null || low === null || low === undefined) return;
+    if (place === null || place > 0 || low === null || low === undefined) return; // beyond the issue the newer fan speaks
     kept.x.push(place);
     kept.low.push(low);
     kept.middle.push(middle);

@@ -16,7 +16,7 @@ export function fill(parent, ...children) {
   parent.replaceChildren(...children.filter((child) => child !== null && child !== undefined));
 }
 
-/** A number with the explanation that hovering shows, and that its description tells whoever listens. */
+/** A text with its explanation: why.js shows it on hover, focus and touch, and assistive technology reads it. */
 export function explained(text, why) {
-  return element("abbr", { title: why, class: "explained" }, text);
+  return element("span", { class: "explained", tabindex: "0", "data-tip": why, "aria-description": why }, text);
 }

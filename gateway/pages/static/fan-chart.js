@@ -8,9 +8,9 @@ import { ticksOf } from "./time-ticks.js";
 import { decimalsOf, number } from "./wording.js";
 
 const COLOURS = {
-  card: "--card", ink: "--ink", soft: "--soft", grid: "--chart-grid", fan: "--fan", median: "--fan-median",
-  previous: "--fan-previous", previousFill: "--fan-previous-fill", band: "--fan-band", edge: "--fan-edge",
-  up: "--candle-up", down: "--candle-down", range: "--candle-range", event: "--event", miss: "--miss",
+  card: "--card", ink: "--ink", soft: "--soft", grid: "--chart-grid", edge: "--fan-edge", median: "--median",
+  outer: "--fan-90", middle: "--fan-80", inner: "--fan-50", previous: "--past-line", previousFill: "--past-fan",
+  up: "--up", down: "--down", range: "--bar-range", event: "--event", miss: "--down",
 };
 const ROOMY = 700; // CSS pixels from which labels carry their prices
 
@@ -19,7 +19,7 @@ export const SPANS = ["step", "fan", "all"];
 /** The places that a span shows: around the chosen step, the whole fan with as much past as fits, or everything. */
 export function placesOf(span, chart, step, width) {
   const least = Math.round(chart.last / 2);
-  const wide = Math.min(-chart.first, Math.max(least, Math.round(width / 4.8) - chart.last));
+  const wide = Math.min(-chart.first, Math.max(least, Math.round(width / 5.2) - chart.last));
   const [low, high] = {
     step: [-Math.max(18, Math.round(1.2 * step)), Math.max(step + 2, Math.round(1.12 * step))],
     fan: [-wide, chart.last],
@@ -31,7 +31,7 @@ export function placesOf(span, chart, step, width) {
 export class FanChart {
   /** `onPlace(x)` hears which bar the crosshair is at, null when it is gone; `onPick(x)` which bar was clicked. */
   constructor(holder, { onPlace, onPick }) {
-    Object.assign(this, { holder, onPlace, onPick, chart: null, plot: null, step: 1, span: "fan" });
+    Object.assign(this, { holder, onPlace, onPick, chart: null, plot: null, step: 1, span: "fan", pointed: null });
     this.resized = new ResizeObserver(() => this.#fit());
     this.resized.observe(holder);
     const scheme = matchMedia("(prefers-color-scheme: dark)");
@@ -55,6 +55,8 @@ export class FanChart {
     this.holder.replaceChildren();
     this.plot = new uPlot(this.#options(), this.#columns(), this.holder);
     this.#follow();
+    const pointed = this.pointed; // the crosshair outlives its canvas
+    if (pointed !== null) queueMicrotask(() => this.pointAt(Math.min(this.high, Math.max(this.low, pointed))));
   }
 
   /** The columns as drawn: `{x, close, p05, …}` with the places in view. */
@@ -108,14 +110,14 @@ export class FanChart {
     const roomy = width >= ROOMY;
     const hidden = () => null;
     const line = (stroke, width) => ({ stroke, width, points: { show: false } });
-    const { fan, edge, median, band, soft, grid } = this.colours;
+    const { edge, median, outer, middle, inner, soft, grid } = this.colours;
     const font = "11px system-ui, -apple-system, Segoe UI, Roboto, sans-serif";
     const axis = { stroke: soft, font, grid: { stroke: grid, width: 1 }, ticks: { stroke: grid, width: 1, size: 5 } };
     const decimals = tickDecimals(this.#priceRange());
     return {
       width,
       height,
-      padding: [34, roomy ? 124 : 52, 0, 0],
+      padding: [34, roomy ? 136 : 52, 0, 0],
       legend: { show: false },
       select: { show: false },
       cursor: {
@@ -140,9 +142,13 @@ export class FanChart {
       series: [
         {},
         { paths: hidden, points: { show: false } },
-        line(band, 1), line(band, 1), line(edge, 1), line(edge, 1), line(fan, 0), line(fan, 0), line(median, 2),
+        line(outer, 1), line(outer, 1), line(edge, 1), line(edge, 1), line(inner, 0), line(inner, 0), line(median, 2),
       ],
-      bands: [[2, 3], [4, 5], [6, 7]].map((series) => ({ series, fill: band })),
+      bands: [
+        { series: [2, 3], fill: outer },
+        { series: [4, 5], fill: middle },
+        { series: [6, 7], fill: inner },
+      ],
       hooks: {
         drawAxes: [(plot) => this.#paint(plot, [layers.paintPrevious, layers.paintEvents])],
         draw: [
@@ -153,14 +159,21 @@ export class FanChart {
           (plot) => this.#paint(plot, [layers.paintLabels], false),
           (plot) => this.#raise(plot),
         ],
-        setCursor: [(plot) => this.onPlace(plot.cursor.left < 0 ? null : this.#nearest(plot.posToVal(plot.cursor.left, "x")))],
+        setCursor: [(plot) => this.#point(plot)],
       },
     };
   }
 
+  #point(plot) {
+    if (plot !== this.plot) return; // one that is being made or taken away
+    this.pointed = plot.cursor.left < 0 ? null : this.#nearest(plot.posToVal(plot.cursor.left, "x"));
+    this.onPlace(this.pointed);
+  }
+
   #ticks(plot) {
     const width = plot.bbox.width / devicePixelRatio;
-    return ticksOf(this.chart, this.low, this.high, (62 / width) * (this.high - this.low));
+    const room = plot.width >= ROOMY ? 62 : 46;
+    return ticksOf(this.chart, this.low, this.high, (room / width) * (this.high - this.low));
   }
 
   #nearest(x) {
@@ -189,7 +202,7 @@ export class FanChart {
     const box = plot.bbox;
     const px = (x) => plot.valToPos(x, "x", true);
     const py = (price) => plot.valToPos(price, "y", true);
-    this.flags = layers.placeFlags(this.chart, this.low, this.high, px, dot);
+    this.flags = layers.placeFlags(this.chart, this.low, this.high, px, dot, box);
     const { ctx } = plot;
     ctx.save();
     if (clipped) {
@@ -217,7 +230,7 @@ export class FanChart {
     for (const marker of this.flags.filter(({ row }) => row !== null)) {
       const flag = document.createElement("span");
       flag.className = "flag";
-      flag.title = describeEvent(marker);
+      flag.dataset.tip = describeEvent(marker);
       flag.style.left = `${plot.valToPos(marker.x, "x") - 17}px`;
       flag.style.top = `${-19 - 14 * marker.row}px`;
       plot.over.append(flag);

@@ -49,13 +49,13 @@ export function paintEvents(scene) {
 }
 
 /** Which markers are in view, and in which row each label finds room; null where there is none. */
-export function placeFlags(chart, low, high, px, dot) {
-  const ends = [-Infinity, -Infinity];
+export function placeFlags(chart, low, high, px, dot, box) {
+  const ends = [box.left, box.left];
   return chart.events
     .filter((marker) => marker.x >= low && marker.x <= high)
     .map((marker) => {
       const centre = px(marker.x);
-      const row = ends.findIndex((end) => centre - 17 * dot >= end);
+      const row = centre + 17 * dot > box.left + box.width ? -1 : ends.findIndex((end) => centre - 17 * dot >= end);
       if (row >= 0) ends[row] = centre + 17 * dot;
       return { ...marker, row: row >= 0 ? row : null };
     });
@@ -188,7 +188,7 @@ export function paintLabels(scene) {
     ctx.fillText(one.text, left, one.y);
     if (roomy) {
       ctx.textAlign = "right";
-      ctx.fillText(number(one.value, decimals), left + 112 * dot, one.y);
+      ctx.fillText(number(one.value, decimals), left + 124 * dot, one.y);
       ctx.textAlign = "left";
     }
   }

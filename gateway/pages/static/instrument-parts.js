@@ -32,7 +32,7 @@ export function drawStanding(parent, answer, receivedAt) {
       explained(`${age(seconds)} ago`, "The age of what the forecast knew, counted from its issue time"),
       next,
     ),
-    ...marks.flatMap(([mark, why]) => [" ", element("b", { class: `badge ${mark}`, title: why }, mark)]),
+    ...marks.flatMap(([mark, why]) => [" ", element("b", { class: `badge ${mark}`, tabindex: "0", "data-tip": why, "aria-description": why }, mark)]),
   );
 }
 
@@ -41,10 +41,13 @@ export function drawNotices(parent, chart, { trouble, choice, receivedAt, newest
   const { document: answer } = chart;
   const notices = [];
   if (trouble) {
-    notices.push([`${trouble.detail} What you see was read ${instant(receivedAt)}; it is asked for again by itself.`, "trouble"]);
+    notices.push([`${trouble.detail} What you see was read ${instant(receivedAt)}; it is asked for again by itself.`, "bad"]);
   }
-  if (answer.notice) notices.push([answer.notice, "kind"]);
-  if (answer.stale_reason) notices.push([`This forecast is stale: ${answer.stale_reason}.`, "stale"]);
+  if (answer.notice) notices.push([answer.notice, answer.synthetic || answer.status === "late" ? "warn" : "kind"]);
+  if (answer.stale_reason) {
+    const reason = answer.stale_reason.replace(/\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?Z/g, instant);
+    notices.push([`This forecast is stale. ${reason[0].toUpperCase()}${reason.slice(1)}.`, "warn"]);
+  }
   const lines = notices.map(([text, kind]) => element("p", { class: `notice ${kind}`, role: "status" }, text));
   if (choice.id && !answer.newest) {
     lines.push(
@@ -95,24 +98,24 @@ export function drawEarlier(parent, chart) {
   const heads = [
     ["Issued", "Up to when the forecast knew the market"],
     ["Inside 80 %", "How many of the closes that are known by now fell between its 10 % and 90 % quantiles"],
-    ["", null],
+    ["Share", "80 % is what the band promises"],
   ];
   const list = rows.map((one) =>
     element(
       "tr",
       {},
-      element("th", { scope: "row" }, one.own ? instant(one.issued_at) : element("a", { href: one.href }, instant(one.issued_at))),
-      element("td", {}, one.n_judged ? `${number(one.n_inside)} of ${number(one.n_judged)}` : "open"),
-      element("td", {}, one.n_judged ? percent(one.n_inside / one.n_judged) : "", one.own ? " (shown)" : null),
+      element("th", { scope: "row" }, one.own ? `${instant(one.issued_at)} (shown)` : element("a", { href: one.href }, instant(one.issued_at))),
+      element("td", { class: "n" }, one.n_judged ? `${number(one.n_inside)} of ${number(one.n_judged)}` : "open"),
+      element("td", { class: "n" }, one.n_judged ? percent(one.n_inside / one.n_judged) : ""),
     ),
   );
   fill(
     parent,
     element(
       "table",
-      { class: "earlier" },
+      { class: "plain" },
       element("caption", { class: "hidden" }, "Earlier forecasts, and how many closes their 80 % bands held"),
-      element("thead", {}, element("tr", {}, ...heads.map(([head, why]) => (why ? element("th", { scope: "col" }, explained(head, why)) : element("td"))))),
+      element("thead", {}, element("tr", {}, ...heads.map(([head, why], at) => element("th", { scope: "col", class: at ? "n" : null }, explained(head, why))))),
       element("tbody", {}, ...list),
     ),
     element("p", { class: "meta" }, "The bars of one forecast are not independent of each other: a market that left the band stays out for a while."),
@@ -126,7 +129,7 @@ export function drawReleases(parent, chart) {
     return;
   }
   const list = [...chart.events].reverse().map((marker) =>
-    element("li", {}, element("span", { class: "soft" }, instant(marker.at)), " ", describeEvent(marker)),
+    element("li", {}, element("span", { class: "soft" }, instant(marker.at)), element("span", {}, describeEvent(marker))),
   );
   fill(parent, element("ul", { class: "releases" }, ...list));
 }
@@ -136,7 +139,7 @@ export function drawFacts(parent, answer, address) {
   const { forecast } = answer;
   const facts = [
     ["Model", forecast.model_name],
-    ["Version", element("code", { title: forecast.model_version }, forecast.model_version.slice(0, 12))],
+    ["Version", explained(element("code", {}, forecast.model_version.slice(0, 12)), `Hash of weights and settings: ${forecast.model_version}`)],
     ["Issued", instant(forecast.issued_at)],
     ["Recorded", instant(forecast.generated_at)],
     ["Horizon", counted(forecast.horizon, "bar")],

@@ -64,12 +64,15 @@ function onTrouble(problem) {
   const kept = chart !== null && isOf(chart.document);
   part.failed.hidden = kept;
   part.shown.hidden = !kept;
+  part.told.hidden = !kept;
   if (kept) {
     drawNotices(part.notices, chart, { trouble, choice, receivedAt, newestHref: href({ id: null }) });
     return;
   }
   const nothing = problem.code === "nothing_predicted";
-  part["failed-title"].textContent = nothing ? "There is no forecast yet" : "The forecast cannot be read just now";
+  const wrong = problem.status >= 400 && problem.status < 500 && problem.status !== 429;
+  const title = wrong ? "There is no such forecast" : "The forecast cannot be read just now";
+  part["failed-title"].textContent = nothing ? "There is no forecast yet" : title;
   part["failed-why"].textContent = problem.detail;
   part.elsewhere.hidden = !(choice.id || choice.model) || problem.status === 0;
   part.issued.textContent = "–";
@@ -107,6 +110,7 @@ function draw() {
   page.setAttribute("aria-busy", "false");
   part.failed.hidden = true;
   part.shown.hidden = false;
+  part.told.hidden = false;
   drawStanding(part.standing, answer, receivedAt);
   drawNotices(part.notices, chart, { trouble, choice, receivedAt, newestHref: href({ id: null }) });
   drawChoices();
@@ -120,7 +124,6 @@ function draw() {
   drawFacts(part.facts, answer, chartAddress(symbol, { interval: answer.interval, id: forecast.prediction_id }));
   part.permalink.href = href({ id: forecast.prediction_id });
   for (const name of ["png", "csv"]) part[name].disabled = name === "png" && !fan;
-  if (!fan) showTable(true);
   const about = `${answer.interval} ${forecast.model_name} ${answer.status}`;
   if (about !== trusted) {
     trusted = about;
@@ -152,8 +155,7 @@ function drawSteps() {
 /** Everything that depends on the chosen step or the crosshair. */
 function drawStep() {
   const chosen = step();
-  const [told, then] = sentenceOf(chart, chosen);
-  part.told.textContent = then ? `${told} ${then}` : told;
+  part.told.textContent = sentenceOf(chart, chosen).join(" ");
   Object.assign(part.step, { max: String(chart.last), value: String(chosen), disabled: false });
   const target = instant(chart.forecast.target_at[chosen - 1]);
   part.step.setAttribute("aria-valuetext", `step ${chosen} of ${chart.last}, ${target}`);
@@ -279,7 +281,7 @@ part.png.addEventListener("click", () => {
   const { document: answer, forecast } = chart;
   const title = `${symbol} ${answer.name} · ${answer.interval} · ${forecast.model_name}`;
   const source = `Issued ${instant(forecast.issued_at)}, drawn ${instant(Date.now())} by Candlecast, ${location.host}${href({ id: forecast.prediction_id })}. Not investment advice.`;
-  const lines = sentenceOf(chart, step()).filter(Boolean);
+  const lines = sentenceOf(chart, step());
   pictureOf(fan.canvas, fan.colours, { title, lines, notice: answer.notice, source })
     .toBlob((blob) => save(blob, fileName(chart, "png")));
 });
@@ -290,5 +292,10 @@ addEventListener("popstate", () => {
 });
 setInterval(() => chart && drawStanding(part.standing, chart.document, receivedAt), 1000);
 
+if (!fan) {
+  part.chart.hidden = true;
+  part["no-chart"].hidden = false;
+  showTable(true);
+}
 for (const input of intervals) input.checked = input.value === choice.interval;
 feed.follow(chartAddress(symbol, choice));

@@ -58,7 +58,7 @@ function readBar(chart, x, time, remarks) {
   return { title, time, values, remarks, sentence: [`${time}: ${prices}`, ...remarks].join(". ") };
 }
 
-/** The forecast in one plain sentence, for a step. */
+/** The forecast in one plain sentence, for a step; then, where the outcome is shown, what came of it. */
 export function sentenceOf(chart, step) {
   const { forecast, document } = chart;
   const decimals = decimalsOf(forecast.last_close);
@@ -69,8 +69,11 @@ export function sentenceOf(chart, step) {
   const told =
     `By ${instant(at)} the price ${should} between ${number(low, decimals)} and ${number(high, decimals)}${unit} ` +
     `four times out of five; median ${number(middle, decimals)} (${move(forecast.last_close, middle)}).`;
+  const sentences = [told];
   const close = chart.outcome ? chart.outcomes[step - 1] : null;
   const said = verdictOf(forecast, step, close);
-  if (said === null) return [told, null];
-  return [told, `It closed at ${number(close, decimals)} (${move(forecast.last_close, close)}), ${SAID[said]}.`];
+  if (said !== null) sentences.push(`It closed at ${number(close, decimals)} (${move(forecast.last_close, close)}), ${SAID[said]}.`);
+  const { n, nInside } = chart.judged;
+  if (chart.outcome && n > 0) sentences.push(`Inside the band so far: ${number(nInside)} of ${number(n)} closes.`);
+  return sentences;
 }

@@ -12,15 +12,15 @@ export function drawTable(table, chart) {
   const rows = forecast.fan.map((values, index) => {
     const close = chart.outcome ? chart.outcomes[index] : null;
     const outcome = [
-      element("td", {}, number(close, decimals)),
-      element("td", { class: "said" }, verdictOf(forecast, index + 1, close) ?? "open"),
+      element("td", { class: "n" }, number(close, decimals)),
+      element("td", {}, verdictOf(forecast, index + 1, close) ?? "open"),
     ];
     return element(
       "tr",
       {},
       element("th", { scope: "row" }, String(index + 1)),
-      element("td", { class: "time" }, instant(forecast.target_at[index])),
-      ...values.map((value, at) => element("td", { class: forecast.levels[at] === 0.5 ? "middle" : null }, number(value, decimals))),
+      element("td", { class: "nowrap" }, instant(forecast.target_at[index])),
+      ...values.map((value, at) => element("td", { class: forecast.levels[at] === 0.5 ? "n middle" : "n" }, number(value, decimals))),
       ...(chart.outcome ? outcome : []),
     );
   });
@@ -30,7 +30,7 @@ export function drawTable(table, chart) {
   fill(
     table,
     element("caption", {}, caption),
-    element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", { scope: "col" }, head)))),
+    element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", { scope: "col", class: /^(p\d|Outcome)/.test(head) ? "n" : null }, head)))),
     element("tbody", {}, ...rows),
   );
 }

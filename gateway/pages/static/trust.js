@@ -59,9 +59,9 @@ function coverageOf(rows, { symbol, model, record }) {
   ];
   return element(
     "table",
-    { class: "coverage" },
+    { class: "plain" },
     element("caption", {}, about),
-    element("thead", {}, element("tr", {}, ...heads.map(([head, why]) => element("th", { scope: "col" }, explained(head, why))))),
+    element("thead", {}, element("tr", {}, ...heads.map(([head, why], at) => element("th", { scope: "col", class: at ? "n" : null }, explained(head, why))))),
     element("tbody", {}, ...judged.map(coverageRow)),
   );
 }
@@ -73,8 +73,8 @@ function coverageRow(row) {
     "tr",
     {},
     element("th", { scope: "row" }, String(row.step)),
-    element("td", {}, explained(percent(row.coverage), why)),
-    element("td", {}, number(row.n)),
-    element("td", {}, worth),
+    element("td", { class: "n" }, explained(percent(row.coverage), why)),
+    element("td", { class: "n" }, number(row.n)),
+    element("td", { class: "n" }, worth),
   );
 }
