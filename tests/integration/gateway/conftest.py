@@ -241,17 +241,18 @@ def until() -> Callable[..., None]:
 
 
 class Proxy:
-    """A TCP path to the database that can be cut in two ways.
+    """A TCP path to the database that can be disturbed in three ways.
 
     mode : "pass" forwards; "swallow" keeps every connection open and delivers nothing, like a firewall that drops
-        packets behind a live peer; "refuse" resets connections
+        packets behind a live peer; "refuse" resets connections; "slow" delivers everything five seconds late
     """
 
     def __init__(self, host: str, port: int) -> None:
         self._target = (host, port)
-        self.mode: Literal["pass", "swallow", "refuse"] = "pass"
+        self.mode: Literal["pass", "swallow", "refuse", "slow"] = "pass"
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
+        self._closed = threading.Event()
         self._sockets: list[socket.socket] = []
         self._threads = [threading.Thread(target=self._accept, daemon=True)]
         self._threads[0].start()
@@ -279,7 +280,9 @@ class Proxy:
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                if self.mode == "pass":
+                if self.mode == "slow":
+                    self._closed.wait(5.0)
+                if self.mode in ("pass", "slow"):
                     sink.sendall(data)
         for end in (source, sink):
             with contextlib.suppress(OSError):
@@ -287,6 +290,7 @@ class Proxy:
 
     def close(self) -> None:
         """End every connection and the listener."""
+        self._closed.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

@@ -20,6 +20,7 @@ from candlecast.store.sql import load
 from gateway.database import Database
 from gateway.problems import Problem
 from gateway.service import Target
+from gateway.settings import GatewaySettings
 
 BTC = "/showcase/ml-prediction/BTCUSDT"
 ETH = "/showcase/ml-prediction/ETHUSDT"
@@ -104,6 +105,19 @@ async def test_a_new_forecast_is_seen_without_anyone_asking_for_it(market: Any, 
                 await asyncio.sleep(0.02)
             while "7.0000" not in (await client.get("/")).text:
                 await asyncio.sleep(0.02)
+
+
+async def test_with_the_usual_settings_a_new_forecast_is_served_within_ten_seconds_of_its_commit(
+    market: Any, running: Any
+) -> None:
+    issued_at = market.issue(price=100.0)
+
+    async with running(poll_s=GatewaySettings().poll_s) as (client, _):
+        assert (await client.get(BTC)).json()["last_close"] == 100.0
+        market.issue(price=101.0, issued_at=issued_at + timedelta(hours=1))
+        async with asyncio.timeout(10):
+            while (await client.get(BTC)).json()["last_close"] != 101.0:
+                await asyncio.sleep(0.05)
 
 
 async def test_a_commit_during_a_load_is_not_lost(market: Any, running: Any) -> None:
@@ -290,6 +304,26 @@ def test_a_path_that_swallows_every_byte_holds_no_reader_and_heals(
         until(lambda: client.get(ETH).status_code == 404, "the path is used again")
         market.issue("ETHUSDT", price=5.0)
         until(lambda: client.get(ETH).status_code == 200, "and the new forecast is seen")
+
+
+def test_a_database_that_answers_five_seconds_late_delays_nobody(
+    market: Any, proxy: Any, proxied_url: str, serve: Any, until: Any
+) -> None:
+    market.issue(price=100.0)
+
+    with serve(proxied_url) as (client, _):
+        assert client.get(BTC).status_code == 200
+        proxy.mode = "slow"
+        for _ in range(5):
+            cold = client.get(ETH)
+            assert unavailable(cold)
+            assert cold.elapsed < timedelta(milliseconds=250)
+        warm = [client.get(BTC) for _ in range(200)]
+        assert {answer.status_code for answer in warm} == {200}
+        assert sorted(answer.elapsed for answer in warm)[197] < timedelta(milliseconds=200)
+        proxy.mode = "pass"
+        until(lambda: client.get(ETH).status_code == 404, "cold keys are loaded again")
+        until(lambda: not client.get(BTC).json()["stale"], "and nothing is doubted")
 
 
 def test_a_gateway_that_starts_without_its_database_serves_once_it_is_there(

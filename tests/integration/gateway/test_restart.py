@@ -135,15 +135,15 @@ def test_the_file_is_written_when_something_changed_and_not_otherwise(
     market.issue(price=100.0)
     path = tmp_path / "snapshot.jsonl"
 
-    with serve(reader_url, snapshot=path) as (client, front):
+    with serve(reader_url, snapshot=path) as (_, front):
         until(path.exists, "it is written after the first load")
-        until(lambda: path.stat().st_mtime_ns == _after(path, front, until), "it rests")
+        until(lambda: path.stat().st_mtime_ns == _later(path, front, until), "it rests")
         market.issue("ETHUSDT")
         until(lambda: b'"ETHUSDT","1h"' in path.read_bytes(), "the new forecast is in it")
     assert [item.name for item in tmp_path.iterdir()] == ["snapshot.jsonl"]
 
 
-def _after(path: Path, front: Any, until: Any) -> int:
+def _later(path: Path, front: Any, until: Any) -> int:
     """The time of the file after the gateway has looked at the database another three times."""
     before = front.service.database.n_queries
     until(lambda: front.service.database.n_queries >= before + 6, "the gateway looks again")

@@ -1,6 +1,7 @@
 """The cache under readers that crowd, leave and come back, with a clock that the test turns."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -288,3 +289,22 @@ async def test_failures_of_random_keys_are_remembered_within_the_bounds() -> Non
 
     assert (len(cache), cache.n_loading, len(cache._failures)) == (0, 0, 50)
     assert not cache._outdated
+
+
+@pytest.mark.parametrize("jump_s", [3600.0, -3600.0])
+async def test_a_wall_clock_that_jumps_changes_no_time_to_live(monkeypatch: pytest.MonkeyPatch, jump_s: float) -> None:
+    source = Source()
+    cache: Cache[str, Text] = Cache(source.load, max_entries=9, max_bytes=999, ttl_s=1800.0)
+    entry = await cache.get("a", 1.0)
+    source.broken = True
+    with pytest.raises(NotLoaded):
+        await cache.get("b", 1.0)
+    wait_s = cache.retry_after_s("b")
+
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + jump_s)
+
+    assert cache.is_fresh(entry)
+    assert await cache.get("a", 1.0) is entry
+    assert 0 < cache.retry_after_s("b") <= wait_s <= 1.0
+    assert source.n_calls == 2
