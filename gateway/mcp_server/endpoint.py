@@ -52,7 +52,7 @@ class Endpoint:
         await asyncio.wait({self._started}, timeout=START_WAIT_S)
         app = self._started.result() if self._started.done() else None
         if app is None:
-            raise problems.not_ready("the server of tools did not start; the routes below /showcase/ work", 30.0)
+            raise problems.not_ready("the server of tools does not run; the routes below /showcase/ work", 30.0)
         await app(scope, receive, send)
 
     async def _run(self, started: "asyncio.Future[ASGIApp | None]", stop: asyncio.Event) -> None:
@@ -63,7 +63,10 @@ class Endpoint:
                 await stop.wait()
         except Exception:
             logger.exception("the server at /mcp failed; everything else is served")
-            if not started.done():
+            self._started = asyncio.get_running_loop().create_future()
+            self._started.set_result(None)
+        finally:
+            if not started.done():  # somebody may be waiting for it
                 started.set_result(None)
 
     def _build(self) -> "MCPServer[None]":
