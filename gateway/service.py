@@ -12,6 +12,7 @@ from gateway import problems
 from gateway.access import Access
 from gateway.answers import Document, Moment, Rendered, iso
 from gateway.cache import Cache, Entry, NotLoaded, Outcome
+from gateway.content.board import Board, BoardPage, board_key, outlined, read_board
 from gateway.content.chart import Chart, read_chart
 from gateway.content.evaluation import read_evaluation
 from gateway.content.models import read_models
@@ -24,7 +25,7 @@ from gateway.content.verdicts import Verdicts, read_verdicts
 from gateway.database import Database
 from gateway.limits import Limiter, parse_rate
 from gateway.metrics import Metrics, Reading
-from gateway.pages.overview import draw_page
+from gateway.pages.overview import OverviewPage
 from gateway.probe import Probe
 from gateway.restart import Restart
 from gateway.settings import GatewaySettings
@@ -35,9 +36,10 @@ START_WAIT_S: Final = 3.0  # for the first load, before the first request is tak
 VERDICTS_WAIT_S: Final = 2.0  # the page comes without the verdicts then
 CHARTS_AHEAD: Final = 16  # charts that are drawn anew before anybody asks: those that were last looked at
 
-# ("forecasts", symbol, interval) | ("overview",) | (a key of READERS, …)
+# ("forecasts", symbol, interval) | ("overview",) | ("board", interval, model) | (a key of READERS, …)
 CacheKey = tuple[str, ...]
 OVERVIEW: Final[CacheKey] = ("overview",)
+BOARD: Final[CacheKey] = board_key()
 MODELS: Final[CacheKey] = ("models",)
 VERDICTS: Final[CacheKey] = ("verdicts",)
 PERFORMANCE: Final[CacheKey] = performance_key()
@@ -63,7 +65,7 @@ class Renderable(Protocol):
         """The bytes to send."""
 
 
-Value = Shelf | Overview | Chart | Status | Document
+Value = Shelf | Overview | BoardPage | Chart | Status | Document
 
 # How the documents are read, by the first word of their key.
 READERS: Final[dict[str, Callable[[Database, CacheKey], Awaitable[Chart | Document]]]] = {
@@ -283,6 +285,10 @@ class Service:
                 return (await read_shelves(self.database, [(symbol, interval)]))[symbol, interval]
             case ("overview",):
                 return await self._read_overview()
+            case ("board", *_):
+                with contextlib.suppress(NotLoaded):  # the forecasts come without them
+                    await self.cache.get(VERDICTS, VERDICTS_WAIT_S)
+                return await self._page_of(await read_board(self.database, key))
             case ("status",):
                 return self.status(await read_on_record(self.database))
             case _:
@@ -301,21 +307,29 @@ class Service:
         return entry.value.listed if entry is not None and isinstance(entry.value, Overview) else ()
 
     async def _read_overview(self) -> Overview:
-        listed = await read_listed(self.database)
-        with contextlib.suppress(NotLoaded):  # the forecasts come without them
-            await self.cache.get(VERDICTS, VERDICTS_WAIT_S)
-        return self.overview_of(listed)
+        return self.overview_of(await read_listed(self.database))
 
     def overview_of(self, listed: Sequence[Listed]) -> Overview:
-        """The list and the page of these instruments; from now on only their symbols are known."""
+        """The list of these instruments; from now on only their symbols are known."""
         self.symbols = frozenset(item.symbol for item in listed)
-        return Overview(listed, self._draw_page)
+        if BOARD not in self.cache:  # so that there is a page as soon as there is a list, wherever that came from
+            self.cache.put(BOARD, self._drawing(outlined(listed)))
+        return Overview(listed)
 
-    def _draw_page(self, listed: Sequence[Listed], moment: Moment) -> bytes:
-        """The page with the verdicts that are cached when it is drawn."""
-        entry = self.cache.peek(VERDICTS)
-        known = entry.value if entry is not None else None
-        return draw_page(listed, moment, known.verdicts if isinstance(known, Verdicts) else None)
+    async def _page_of(self, board: Board) -> BoardPage:
+        # Thousands of rows take a second to draw, which other readers need not wait for.
+        return await asyncio.to_thread(self._drawing, board)
+
+    def _drawing(self, board: Board) -> BoardPage:
+        """The page of a board, with the verdicts that are cached whenever it is drawn."""
+        page = OverviewPage(board)
+
+        def draw(moment: Moment) -> bytes:
+            entry = self.cache.peek(VERDICTS)
+            known = entry.value if entry is not None else None
+            return page.draw(moment, known.verdicts if isinstance(known, Verdicts) else None)
+
+        return BoardPage(board, draw, page.n_bytes)
 
     def recovered(self) -> None:
         """Readers need not wait for the hold-off of keys that failed only because the database was away."""
@@ -360,6 +374,10 @@ class Service:
         """Load the overview and the models again; what else there is expires by itself within a minute."""
         self.cache.outdate(OVERVIEW)
         self.cache.put(OVERVIEW, await self._read_overview())
+        for key in self.cache.all_keys():
+            if key[0] == BOARD[0]:
+                self.cache.outdate(key)
+        self.cache.put(BOARD, await self._load(BOARD))
         self.cache.outdate(MODELS)
         self.cache.put(MODELS, await self._load(MODELS))
 

@@ -1,4 +1,4 @@
-"""All instruments at a glance: the list as JSON, and the same rows for the page."""
+"""All instruments at a glance, as JSON; and answers that are drawn again as their ages grow."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 from candlecast.freshness import expected_next_at, freshness
-from gateway.answers import HTML, JSON, Document, Moment, Rendered, iso
+from gateway.answers import JSON, Document, Moment, Rendered, iso
 from gateway.content.shelf import notice, utc
 from gateway.database import Database, Row
 
@@ -155,11 +155,11 @@ def list_json(listed: Sequence[Listed], moment: Moment) -> bytes:
 
 @dataclass(slots=True)
 class Drawn:
-    """One form of the overview, drawn again when its ages are `RENDER_EVERY_S` old."""
+    """An answer about many instruments, drawn again when its ages are `RENDER_EVERY_S` old."""
 
-    listed: Sequence[Listed]
-    draw: Callable[[Sequence[Listed], Moment], bytes]
+    draw: Callable[[Moment], bytes]
     content_type: bytes
+    n_instruments: int
     _document: Document | None = field(init=False, default=None)
     _drawn_for: tuple[int, str | None] = field(init=False, default=(0, None))
     _keep_s: float = field(init=False, default=RENDER_EVERY_S)
@@ -167,7 +167,7 @@ class Drawn:
     @property
     def n_bytes(self) -> int:
         """Memory held, about; before the first drawing a guess from the number of instruments."""
-        return self._document.n_bytes if self._document else 2048 * len(self.listed)
+        return self._document.n_bytes if self._document else 2048 * self.n_instruments
 
     def at(self, moment: Moment) -> Rendered:
         """The answer as of `moment`, its ages at most `RENDER_EVERY_S` old (longer for thousands of instruments)."""
@@ -178,34 +178,33 @@ class Drawn:
             or unconfirmed != moment.unconfirmed
         ):
             started = time.perf_counter()
-            self._document = Document(self.draw(self.listed, moment), self.content_type, RENDER_EVERY_S)
+            self._document = Document(self.draw(moment), self.content_type, RENDER_EVERY_S)
             self._drawn_for = (moment.second, moment.unconfirmed)
             self._keep_s = max(RENDER_EVERY_S, (time.perf_counter() - started) / RENDER_SHARE)
         return self._document.at(moment)
 
 
 class Overview:
-    """All instruments with their outlines, as JSON and as the page."""
+    """All instruments with their outlines."""
 
-    __slots__ = ("_json", "_page", "listed")
+    __slots__ = ("_json", "listed")
 
-    def __init__(self, listed: Sequence[Listed], draw_page: Callable[[Sequence[Listed], Moment], bytes]) -> None:
+    def __init__(self, listed: Sequence[Listed]) -> None:
         self.listed = listed
-        self._json = Drawn(listed, list_json, JSON)
-        self._page = Drawn(listed, draw_page, HTML)
+        self._json = Drawn(lambda moment: list_json(listed, moment), JSON, len(listed))
 
     @property
     def n_bytes(self) -> int:
-        """Memory held by the rows and both drawings, about."""
-        return 1024 * len(self.listed) + self._json.n_bytes + self._page.n_bytes
+        """Memory held by the rows and their drawing, about."""
+        return 1024 * len(self.listed) + self._json.n_bytes
 
     def fresh_for_s(self) -> float:
         """The watch replaces it on every change; this bounds the damage of a missed one."""
         return 300.0
 
-    def pick(self, form: str | None) -> Drawn:
-        """`page`, or the JSON list."""
-        return self._page if form == "page" else self._json
+    def pick(self, part: str | None) -> Drawn:  # noqa: ARG002  (like a shelf)
+        """The JSON list."""
+        return self._json
 
 
 async def read_listed(database: Database) -> list[Listed]:

@@ -1,213 +1,189 @@
-"""The page at `/`: every instrument with its newest forecast in words and numbers; no script, no inline style."""
+"""The page at `/`: every instrument with its newest forecast, in numbers and as a sparkline.
+
+Rows are drawn once for each board; only ages and staleness are put in when the page is asked for again, so that the
+page of thousands of instruments does not keep other readers waiting.
+"""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from html import escape
-from typing import Final
-from urllib.parse import quote
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote, urlencode
 
-from candlecast.freshness import freshness
+from candlecast.freshness import overdue_reason, stale_at
 from gateway.answers import Moment
-from gateway.content.overview import Listed, Outline
+from gateway.content.board import Board, Line, Outlook
 from gateway.content.verdicts import BASELINE, Verdict, subject
-from gateway.pages.assets import VERSION
+from gateway.pages.shell import TEMPLATES, draw
+from gateway.pages.sparklines import range_of, reach, sparkline
+from gateway.pages.wording import age_text, direction_of, move_text, price_text, span_text
 
 CLASSES: Final[dict[str, str]] = {
     "crypto": "Crypto",
     "forex_commodity": "Currencies and commodities",
     "equity": "Stocks, funds and indices",
 }
-MINUS: Final = "\N{MINUS SIGN}"
+INTERVALS: Final = (("1h", "Hourly"), ("1d", "Daily"))
+HERE: Final = "\x00"  # stands for the rows of a class in the page, and for the age in a row
 
 
-def draw_page(listed: Sequence[Listed], moment: Moment, verdicts: Sequence[Verdict] | None) -> bytes:
-    """The whole page as of `moment`, UTF-8; `verdicts` is None where they cannot be read."""
-    now = datetime.fromtimestamp(moment.second, UTC)
-    shown = [item for item in listed if item.enabled and (item.forecast or item.outlines)]
-    sections = "".join(
-        _section(CLASSES.get(name, name), [item for item in shown if item.asset_class == name], now)
-        for name in [*CLASSES, *sorted({item.asset_class for item in shown} - set(CLASSES))]
-    )
-    body = _notices(shown, moment, now) + _comparison(shown, verdicts) + (sections or _nothing())
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Candlecast: the newest forecasts</title>
-<link rel="icon" href="/assets/{VERSION}/icon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="/assets/{VERSION}/page.css">
-</head>
-<body>
-<header>
-<h1>Candlecast</h1>
-<p>Forecasts of the next bars, issued before they happen. Each one is a range: the median, and the band that should
-hold the price four times out of five.</p>
-<nav><a href="/showcase/instruments">Instruments</a> <a href="/showcase/models">Models</a>
-<a href="/showcase/performance">Track record</a> <a href="/openapi.json">API</a></nav>
-</header>
-<main>
-{body}
-</main>
-<footer><p>As of {now:%Y-%m-%d %H:%M} UTC. Not investment advice.</p></footer>
-</body>
-</html>
-""".encode()
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the table, UTF-8, up to its age and from there on."""
+
+    outlook: Outlook | None
+    head: bytes
+    tail: bytes
 
 
-def _notices(shown: Sequence[Listed], moment: Moment, now: datetime) -> str:
-    outlines = [outline for item in shown for outline in item.outlines]
-    n_synthetic = sum(outline.synthetic for outline in outlines)
-    n_replay = sum(outline.status == "replay" for outline in outlines)
-    n_late = sum(outline.status == "late" for outline in outlines)
-    ages = [
-        seen.age_seconds
-        for outline in outlines
-        if (seen := freshness(outline.interval, outline.issued_at, [outline.first[0]], now, outline.settle_s)).stale
-    ]
-    texts = []
-    if moment.unconfirmed:
-        texts.append(f"The database cannot be reached: what you see is the newest known. {moment.unconfirmed}")
-    if n_synthetic:
-        which = "All data on this page are" if n_synthetic == len(outlines) else "Forecasts marked synthetic are"
-        texts.append(f"{which} synthetic: their bars were made by a random generator, not by a market.")
-    if n_replay:
-        texts.append(
-            "Forecasts marked replay were made after the fact, as of their issue time. They show how the method works "
-            "and are not part of the live record."
+class OverviewPage:
+    """The page of one board."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        classes = [*CLASSES, *sorted({line.asset_class for line in board.lines} - set(CLASSES))]
+        grouped = [(name, [line for line in board.lines if line.asset_class == name]) for name in classes]
+        self._sections = [(CLASSES.get(name, name), _rows(board, lines)) for name, lines in grouped if lines]
+        self._outlooks = [line.outlook for line in board.lines if line.outlook is not None]
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory held by the rows, about."""
+        return sum(len(row.head) + len(row.tail) + 512 for _, rows in self._sections for row in rows)
+
+    def draw(self, moment: Moment, verdicts: Sequence[Verdict] | None) -> bytes:
+        """The whole page as of `moment`, UTF-8; `verdicts` is None where they cannot be read."""
+        board, now = self._board, datetime.fromtimestamp(moment.second, UTC)
+        frame = draw(
+            "overview.html",
+            place="/",
+            board=board,
+            sections=[(title, HERE, len(rows)) for title, rows in self._sections],
+            n_lines=len(board.lines),
+            n_outlooks=len(self._outlooks),
+            notices=self._notices(moment, now),
+            compared=self._compared(),
+            scored=None if verdicts is None else self._verdicts(verdicts),
+            baseline=BASELINE,
+            intervals=[
+                (name, address(interval, board.model_name), interval == board.interval) for interval, name in INTERVALS
+            ],
+            models=[
+                (name or "Default", address(board.interval, name), name == board.model_name)
+                for name in ("", *board.models)
+            ],
+            now=now,
         )
-    if n_late:
-        texts.append("Forecasts marked late were recorded after the first bar they speak about had closed.")
-    if ages and len(ages) == len(outlines):
-        texts.append(
-            f"Every forecast on this page is overdue: the newest knew the market of {age_text(min(ages))} ago."
-        )
-    return "".join(f'<p class="notice" role="status">{escape(text)}</p>\n' for text in texts)
+        between = frame.split(HERE.encode())
+        filled = [between[0]]
+        ages: dict[tuple[datetime, datetime], bytes] = {}  # most rows share one
+        for (_, rows), after in zip(self._sections, between[1:], strict=True):
+            for row in rows:
+                filled += (row.head, self._age(row.outlook, moment, now, ages), row.tail)
+            filled.append(after)
+        return b"".join(filled)
+
+    def _age(
+        self, outlook: Outlook | None, moment: Moment, now: datetime, known: dict[tuple[datetime, datetime], bytes]
+    ) -> bytes:
+        if outlook is None:
+            return b""
+        key = (outlook.issued_at, outlook.expected_next_at)
+        if key not in known:
+            part: Any = TEMPLATES.get_template("overview_parts.html").module
+            known[key] = part.age(**self._age_of(outlook, moment, now)).encode()
+        return known[key]
+
+    def _age_of(self, outlook: Outlook, moment: Moment, now: datetime) -> dict[str, Any]:
+        overdue = now >= stale_at(self._board.interval, outlook.expected_next_at)
+        reason = moment.unconfirmed or (overdue_reason(outlook.expected_next_at) if overdue else None)
+        return {
+            "issued_at": outlook.issued_at,
+            "age": age_text(max(0, int(moment.second - outlook.issued_at.timestamp()))),
+            "stale_reason": reason,
+        }
+
+    def _notices(self, moment: Moment, now: datetime) -> list[str]:
+        outlooks = self._outlooks
+        n_synthetic = sum(outlook.synthetic for outlook in outlooks)
+        statuses = {outlook.status for outlook in outlooks}
+        overdue = [one for one in outlooks if now >= stale_at(self._board.interval, one.expected_next_at)]
+        texts = []
+        if moment.unconfirmed:
+            texts.append(f"The database cannot be reached: what you see is the newest known. {moment.unconfirmed}")
+        if n_synthetic:
+            which = "All data on this page are" if n_synthetic == len(outlooks) else "Forecasts marked synthetic are"
+            texts.append(f"{which} synthetic: their bars were made by a random generator, not by a market.")
+        if "replay" in statuses:
+            texts.append(
+                "Forecasts marked replay were made after the fact, as of their issue time. They show how the method "
+                "works and are not part of the live record."
+            )
+        if "late" in statuses:
+            texts.append("Forecasts marked late were recorded after the first bar they speak about had closed.")
+        if overdue and len(overdue) == len(outlooks):
+            newest = max(one.issued_at for one in outlooks)
+            age = age_text(int(moment.second - newest.timestamp()))
+            texts.append(f"Every forecast on this page is overdue: the newest knew the market of {age} ago.")
+        return texts
+
+    def _compared(self) -> list[str]:
+        """The models on this page that are to be compared with the baseline; other baselines stand in the JSON."""
+        return sorted({one.model_name for one in self._outlooks if not one.model_name.startswith("baseline-")})
+
+    def _verdicts(self, verdicts: Sequence[Verdict]) -> list[tuple[str, str, str, str]]:
+        """(model, record, verdict, sentence) of the cells that pool all classes and steps."""
+        interval = self._board.interval
+        told: list[tuple[str, str, str, str]] = []
+        for model_name in self._compared():
+            found = [one for one in verdicts if one.pooled and (one.model_name, one.interval) == (model_name, interval)]
+            told += [(model_name, one.record, one.verdict, one.sentence) for one in found] or [
+                (model_name, "", "not_scored", f"{subject(model_name, interval)}: not scored yet.")
+            ]
+        return told
 
 
-def _comparison(shown: Sequence[Listed], verdicts: Sequence[Verdict] | None) -> str:
-    """How the models on this page compare with the baseline: a sentence per model, interval and record.
+def address(interval: str, model_name: str, path: str = "/") -> str:
+    """The address of a page for an interval and a model; "" is the default model."""
+    asked = {"interval": interval} | ({"model_name": model_name} if model_name else {})
+    return f"{path}?{urlencode(asked)}"
 
-    The other baselines stand in the JSON: a reader of the page asks about models.
-    """
-    models = {
-        (model_name, outline.interval)
-        for item in shown
-        for outline in item.outlines
-        for model_name in outline.models
-        if not model_name.startswith("baseline-")
+
+def _rows(board: Board, lines: Sequence[Line]) -> list[Row]:
+    """The rows of a class of instruments; their bands share a scale."""
+    widest = max((reach(line.outlook) for line in lines if line.outlook), default=1.0)
+    part: Any = TEMPLATES.get_template("overview_parts.html").module
+    rows = []
+    for line in lines:
+        text: str = part.row(line=line, here=HERE, **_told(board, line, widest))
+        head, _, tail = text.partition(HERE)
+        rows.append(Row(line.outlook, head.encode(), tail.encode()))
+    return rows
+
+
+def _told(board: Board, line: Line, widest: float) -> dict[str, Any]:
+    """What a row shows, besides the line itself."""
+    outlook = line.outlook
+    href = address(board.interval, board.model_name, f"/instrument/{quote(line.symbol)}")
+    words = f"{line.symbol} {line.name} {line.asset_class.replace('_', ' ')}".lower()
+    if outlook is None:
+        return {"href": href, "words": words, "by": board.model_name}
+    badges = [mark for mark, holds in (("synthetic", outlook.synthetic),) if holds]
+    badges += [outlook.status] if outlook.status != "on_time" else []
+    return {
+        "href": href,
+        "words": words,
+        "price": price_text(outlook.last_close),
+        "spark": sparkline(line),
+        "next": _step(outlook, 0),
+        "end": _step(outlook, -1),
+        "ahead": span_text(outlook.last_target_at - outlook.issued_at),
+        "range": range_of(outlook, widest),
+        "badges": badges,
     }
-    if not models:
-        return ""
-    if verdicts is None:
-        said = "<p>The scores cannot be read at the moment.</p>"
-    else:
-        ordered = sorted(models, key=lambda key: (key[0], key[1] == "1d"))
-        said = "<ul>\n" + "".join(_verdicts_of(*model, verdicts) for model in ordered) + "</ul>"
-    return (
-        '<section class="verdicts" aria-labelledby="verdicts"><h2 id="verdicts">Do the models beat the baseline?</h2>\n'
-        f"<p>CRPS is the loss of a whole forecast, less is better; {BASELINE} is a random walk as wide as the market "
-        'was lately. <a href="/showcase/performance/verdicts">JSON<span class="hidden"> of the verdicts</span>'
-        f"</a></p>\n{said}</section>\n"
-    )
 
 
-def _verdicts_of(model_name: str, interval: str, verdicts: Sequence[Verdict]) -> str:
-    found = [
-        verdict
-        for verdict in verdicts
-        if verdict.pooled and (verdict.model_name, verdict.interval) == (model_name, interval)
-    ]
-    said = [(verdict.verdict.replace("_", " "), verdict.sentence) for verdict in found] or [
-        ("not scored", f"{subject(model_name, interval)}: not scored yet.")
-    ]
-    return "".join(
-        f'<li><b class="badge {word.replace(" ", "-")}">{word}</b> <span>{escape(sentence)}</span></li>\n'
-        for word, sentence in said
-    )
-
-
-def _nothing() -> str:
-    return (
-        '<p class="notice">There are no instruments yet. Run <code>candlecast demo</code>, or import bars with '
-        "<code>candlecast ingest</code> and then run <code>candlecast predict</code>.</p>"
-    )
-
-
-def _section(title: str, items: Sequence[Listed], now: datetime) -> str:
-    if not items:
-        return ""
-    cards = "".join(_card(item, now) for item in items)
-    return f'<section><h2>{escape(title)}</h2><div class="cards">{cards}</div></section>\n'
-
-
-def _card(item: Listed, now: datetime) -> str:
-    newest = max(item.outlines, key=lambda outline: outline.issued_at, default=None)
-    price = f'<span class="price">{price_text(newest.last_close)}</span>' if newest else ""
-    unit = f" <small>{escape(item.quote_asset)}</small>" if newest and item.quote_asset else ""
-    rows = "".join(_row(item.symbol, outline, now) for outline in item.outlines)
-    body = rows or '<p class="empty">No forecast yet.</p>'
-    return (
-        f'<article id="{escape(item.symbol)}"><h3>{escape(item.symbol)} <small>{escape(item.name)}</small>'
-        f"<span>{price}{unit}</span></h3>{body}</article>"
-    )
-
-
-def _row(symbol: str, outline: Outline, now: datetime) -> str:
-    seen = freshness(outline.interval, outline.issued_at, [outline.first[0]], now, outline.settle_s)
-    marks = [mark for mark, holds in (("synthetic", outline.synthetic), ("stale", seen.stale)) if holds]
-    if outline.status != "on_time":
-        marks.append(outline.status)
-    badges = "".join(f' <b class="badge {mark}">{mark}</b>' for mark in marks)
-    href = f"/showcase/ml-prediction/{quote(symbol)}?interval={outline.interval}"
-    steps = _step("next bar", outline.last_close, outline.first)
-    if outline.horizon > 1:
-        steps += _step(f"in {span_text(outline.last[0] - outline.issued_at)}", outline.last_close, outline.last)
-    return (
-        f'<div class="row"><h4>{"Hourly" if outline.interval == "1h" else "Daily"}'
-        f' <a href="{escape(href)}">JSON<span class="hidden"> of {escape(symbol)} {outline.interval}</span></a>{badges}'
-        f"</h4><dl>{steps}</dl>"
-        f'<p class="meta">{escape(outline.model_name)} knew the bars up to '
-        f'<time datetime="{outline.issued_at.isoformat()}">{outline.issued_at:%Y-%m-%d %H:%M}</time> UTC, '
-        f"{age_text(seen.age_seconds)} ago</p></div>"
-    )
-
-
-def _step(label: str, last_close: float, step: tuple[datetime, float, float, float]) -> str:
-    target_at, p10, p50, p90 = step
-    move = move_text(last_close, p50)
-    direction = "flat" if not move.strip("+0.%" + MINUS) else "down" if move.startswith(MINUS) else "up"
-    return (
-        f'<div><dt title="closes {target_at:%Y-%m-%d %H:%M} UTC">{escape(label)}</dt>'
-        f'<dd><span class="{direction}">{move}</span> '
-        f'<span class="band">{move_text(last_close, p10)} to {move_text(last_close, p90)}</span></dd></div>'
-    )
-
-
-def move_text(last_close: float, value: float) -> str:
-    """The move from the last close: in per cent, or as a difference where a price at or below zero has no per cent."""
-    move = value - last_close
-    text = f"{100 * move / last_close:+.2f}%" if last_close > 0 else f"{move:+.4g}"
-    return text.replace("-", MINUS)
-
-
-def price_text(price: float) -> str:
-    """A price with five significant digits or more, thousands separated."""
-    decimals = 2 if abs(price) >= 1000 else 4 if abs(price) >= 1 else 6
-    return f"{price:,.{decimals}f}".replace("-", MINUS)
-
-
-def age_text(seconds: int) -> str:
-    """An age as people say it."""
-    if seconds < 3600:
-        return f"{seconds // 60} min"
-    if seconds < 48 * 3600:
-        return f"{seconds // 3600} h"
-    return f"{seconds // 86_400} days"
-
-
-def span_text(span: timedelta) -> str:
-    """A time ahead, in the calendar's hours or days: 120 hourly bars of a stock exchange are weeks."""
-    hours = round(span.total_seconds() / 3600)
-    return f"{hours} h" if hours < 72 else f"{round(hours / 24)} days"
+def _step(outlook: Outlook, place: int) -> dict[str, str]:
+    move = move_text(outlook.last_close, outlook.p50[place])
+    low, high = (move_text(outlook.last_close, values[place]) for values in (outlook.p10, outlook.p90))
+    return {"move": move, "direction": direction_of(move), "band": f"{low} to {high}"}

@@ -1,24 +1,42 @@
 """What a browser opens: the pages, and the files they load."""
 
-from fastapi import APIRouter, Depends, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from gateway import problems
 from gateway.answers import HTML, Document
+from gateway.content.board import board_key
 from gateway.pages.assets import ASSETS, VERSION
 from gateway.pages.reference import draw_reference
-from gateway.parameters import only
+from gateway.pages.shell import draw
+from gateway.parameters import ModelName, only
 from gateway.routes.site import Sent, Site
-from gateway.service import OVERVIEW, Target
+from gateway.schemas.showcase import Interval
+from gateway.service import Target
 
 
 def build(site: Site) -> APIRouter:
     """The pages. They stand outside the OpenAPI document, which describes what programs read."""
     router = APIRouter(include_in_schema=False)
 
-    @router.get("/", dependencies=[Depends(only())])
-    async def overview(request: Request) -> Response:
-        return await site.respond(request, Target("/", OVERVIEW, "page"))
+    @router.get("/", dependencies=[Depends(only("interval", "model_name", "q"))])
+    async def overview(
+        request: Request,
+        interval: Interval | None = None,
+        model_name: ModelName = None,
+        q: Annotated[str | None, Query(max_length=64)] = None,  # noqa: ARG001  (what the page's script searches for)
+    ) -> Response:
+        if model_name is not None:
+            site.service.known_model(model_name)
+        return await site.respond(request, Target("/", board_key(interval, model_name)))
+
+    status_page = Document(draw("status.html", place="/status"), HTML, max_age_s=300)
+
+    @router.get("/status", dependencies=[Depends(only())])
+    async def status() -> Response:
+        return Sent(status_page.at(site.service.moment()))
 
     drawn: list[Document] = []  # once: the routes are those of the program
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from gateway.pages.overview import age_text, move_text, price_text, span_text
+from gateway.pages.wording import age_text, direction_of, move_text, price_text, span_text
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,8 @@ from gateway.pages.overview import age_text, move_text, price_text, span_text
     [
         (100.0, 101.0, "+1.00%"),
         (100.0, 99.5, "−0.50%"),
-        (100.0, 100.0, "+0.00%"),
+        (100.0, 100.0, "±0.00%"),
+        (100.0, 99.999, "±0.00%"),  # no sign without a digit that bears it
         (-37.63, -30.0, "+7.63"),  # oil on 2020-04-20: a per cent of a negative price means nothing
         (0.0, -1.5, "−1.5"),
     ],
@@ -21,8 +22,13 @@ def test_a_move_is_in_per_cent_where_the_price_allows_it(last_close: float, valu
     assert move_text(last_close, value) == text
 
 
+@pytest.mark.parametrize(("value", "direction"), [(101.0, "up"), (99.5, "down"), (100.001, "flat"), (100.0, "flat")])
+def test_a_move_goes_where_its_digits_say(value: float, direction: str) -> None:
+    assert direction_of(move_text(100.0, value)) == direction
+
+
 @pytest.mark.parametrize(
-    ("price", "text"), [(61234.5, "61,234.50"), (1.0832, "1.0832"), (0.07125, "0.071250"), (-37.63, "−37.6300")]
+    ("price", "text"), [(61234.5, "61\u202f234.50"), (1.0832, "1.0832"), (0.07125, "0.071250"), (-37.63, "−37.6300")]
 )
 def test_a_price_keeps_the_digits_that_matter(price: float, text: str) -> None:
     assert price_text(price) == text
