@@ -60,7 +60,7 @@ export function columnsOf(document, outcome) {
   const chart = { document, forecast, outcome, times, x, first, last: forecast.horizon, fan, outcomes, ...columns };
   chart.at = (place) => place - first;
   chart.previous = document.previous.map((earlier) => previousOf(earlier, chart)).filter((one) => one.x.length > 1);
-  chart.events = eventsOf(document.events, chart);
+  chart.events = eventsOf(document.events.map((event) => (outcome || Date.parse(event.at) <= issued ? event : unseen(event))), chart);
   chart.judged = judge(forecast, outcomes);
   return chart;
 }
@@ -106,6 +106,11 @@ export function earlierBand(chart, place) {
     }
   }
   return null;
+}
+
+/** A release as it stood in the calendar before it was out. */
+function unseen(event) {
+  return { ...event, actual: null, scheduled: true };
 }
 
 /** Releases of one family at one instant stand under one marker. */

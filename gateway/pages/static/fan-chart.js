@@ -117,7 +117,7 @@ export class FanChart {
     return {
       width,
       height,
-      padding: [34, roomy ? 136 : 52, 0, 0],
+      padding: [this.chart.events.length > 0 ? 34 : 12, roomy ? 136 : 52, 0, 0],
       legend: { show: false },
       select: { show: false },
       cursor: {
@@ -194,7 +194,7 @@ export class FanChart {
     const bottom = Math.min(...known);
     const top = Math.max(...known);
     const margin = 0.05 * (top - bottom) || 0.01 * Math.abs(top) || 1;
-    return [bottom - 1.4 * margin, top + margin];
+    return [bottom - 2 * margin, top + margin];
   }
 
   #paint(plot, painters, clipped = true) {

@@ -3,6 +3,7 @@
 import { columnsOf } from "./chart-data.js";
 import { chartAddress, choiceOf, searchOf } from "./choice.js";
 import { csvOf, fileName, pictureOf, save } from "./download.js";
+import { element, fill } from "./elements.js";
 import { FanChart, SPANS } from "./fan-chart.js";
 import { Feed, ask } from "./feed.js";
 import { drawEarlier, drawFacts, drawNotices, drawReading, drawReleases, drawStanding } from "./instrument-parts.js";
@@ -159,7 +160,7 @@ function drawStep() {
   Object.assign(part.step, { max: String(chart.last), value: String(chosen), disabled: false });
   const target = instant(chart.forecast.target_at[chosen - 1]);
   part.step.setAttribute("aria-valuetext", `step ${chosen} of ${chart.last}, ${target}`);
-  part["step-said"].textContent = `step ${chosen} of ${chart.last} · ${target}`;
+  fill(part["step-said"], `step ${chosen} of ${chart.last}`, element("span", { class: "when" }, ` · ${target}`));
   drawReading(part.reading, readAt(chart, place ?? chosen));
 }
 

@@ -4,7 +4,7 @@ import { describeEvent } from "./fan-chart.js";
 import { earlierBand, served, valueAt, verdictOf } from "./chart-data.js";
 import { amount, decimalsOf, instant, move, number, quantileName } from "./wording.js";
 
-const SAID = { inside: "inside the 80 % band", above: "above the 80 % band", below: "below the 80 % band" };
+const SAID = { inside: "inside the 80\u202f% band", above: "above the 80\u202f% band", below: "below the 80\u202f% band" };
 
 /** What there is to say about a place: `{title, values: [[name, text, value, strong]], remarks: [text], sentence}`. */
 export function readAt(chart, x) {
@@ -74,6 +74,7 @@ export function sentenceOf(chart, step) {
   const said = verdictOf(forecast, step, close);
   if (said !== null) sentences.push(`It closed at ${number(close, decimals)} (${move(forecast.last_close, close)}), ${SAID[said]}.`);
   const { n, nInside } = chart.judged;
-  if (chart.outcome && n > 0) sentences.push(`Inside the band so far: ${number(nInside)} of ${number(n)} closes.`);
+  const far = n < forecast.horizon ? " so far" : "";
+  if (chart.outcome && n > 0) sentences.push(`Inside the band${far}: ${number(nInside)} of ${number(n)} closes.`);
   return sentences;
 }

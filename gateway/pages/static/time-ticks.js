@@ -32,7 +32,7 @@ export function ticksOf(chart, low, high, room) {
       const time = chart.times[chart.at(x)];
       if (unit(time) !== unit(chart.times[chart.at(x - 1)])) found.push({ x, label: label(time) });
     }
-    const crowded = found.some((tick, index) => index > 0 && tick.x - found[index - 1].x < 0.55 * room);
+    const crowded = found.some((tick, index) => index > 0 && tick.x - found[index - 1].x < 0.8 * room);
     if (found.length * room <= high - low && !crowded) return found;
   }
   return [];

@@ -149,6 +149,9 @@ def test_a_permalink_shows_the_older_forecast_and_nothing_after_its_issue(
     assert older["bars"]["closed_at"][-1] <= older["forecast"]["issued_at"]
     assert set(seen["drawn"]["close"][n:]) == {None}
     assert "closed at" not in page.inner_text("#told")
+    later = [event for event in older["events"] if event["at"] > older["forecast"]["issued_at"]]
+    scheduled = sum(flag["scheduled"] for flag in seen["drawn"]["flags"])
+    assert scheduled == len({(event["at"], event["family"]) for event in later}), "what they printed was not known"
     assert page.locator(".notice.newer a").get_attribute("href") is not None
 
     page.locator("#outcome").check()
