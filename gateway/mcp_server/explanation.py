@@ -131,16 +131,19 @@ def _chance(chance: Mapping[str, Any]) -> str:
 
 
 def _since(around: Surroundings, horizon: int) -> list[str]:
-    if not around.n_judged:
-        return []
+    n_judged, n_inside = around.n_judged, around.n_inside
+    if around.ended and not n_judged:
+        return ["Its last bar is over, so nothing of it lies ahead; what its bars closed at is not on record."]
     if around.ended:
         return [
-            f"All its bars are over; {around.n_inside} of the {around.n_judged} that traded closed inside the band."
+            f"Its last bar is over, so nothing of it lies ahead: {n_inside} of {n_judged} closes were inside the band."
         ]
-    have = "has" if around.n_judged == 1 else "have"
+    if not n_judged:
+        return []
+    have = "has" if n_judged == 1 else "have"
     return [
-        f"{around.n_judged} of its {horizon} bars {have} closed since, {around.n_inside} of them inside the band: look "
-        "at the steps that are still to come."
+        f"{n_judged} of its {horizon} bars {have} closed since, {n_inside} of them inside the band: look at the steps "
+        "that are still to come."
     ]
 
 

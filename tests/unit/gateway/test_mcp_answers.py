@@ -122,6 +122,13 @@ def test_closes_since_are_judged_by_the_band_of_their_own_step_ends_included() -
     assert any("3 of its 4 bars have closed since, 2 of them inside the band" in said for said in told["explanation"])
 
 
+def test_a_forecast_whose_last_bar_is_over_says_that_nothing_lies_ahead() -> None:
+    over = answers.explanation(body(age_seconds=4 * 3600), [], chart(), None, None)
+
+    assert any(said.startswith("Its last bar is over, so nothing of it lies ahead") for said in over["explanation"])
+    assert not any("calendar" in said for said in over["explanation"])
+
+
 def test_earlier_forecasts_are_counted_together() -> None:
     previous = [
         {"issued_at": written(ISSUED - timedelta(hours=hour)), "n_judged": 4, "n_inside": n_inside, "href": "x"}
