@@ -1,6 +1,7 @@
 """Every page and everything it links to, fetched as a program fetches it: nothing is missing, nothing is inline."""
 
 import re
+import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -101,11 +102,22 @@ def crawled(api: httpx.Client) -> dict[str, httpx.Response]:
             kinds[kind(address)] = kinds.get(kind(address), 0) + 1
             if kinds[kind(address)] > PAGES_OF_A_KIND:
                 continue
-        answer = found[address] = api.get(address)
+        answer = found[address] = patiently(api, address)
         for link in sorted(links_of(address, answer) - seen):
             seen.add(link)
             waiting.append(link)
     return found
+
+
+def patiently(api: httpx.Client, address: str) -> httpx.Response:
+    """What an address gives, asked again as it says: a page that nobody has asked for may take a moment to draw."""
+    answer = api.get(address)
+    for _ in range(5):
+        if answer.status_code != 503:
+            break
+        time.sleep(float(answer.headers["retry-after"]))
+        answer = api.get(address)
+    return answer
 
 
 def links_of(address: str, answer: httpx.Response) -> set[str]:
