@@ -23,6 +23,9 @@ ROUTES = (
     "/showcase/models",
     "/showcase/performance",
     "/showcase/performance/verdicts",
+    "/showcase/evaluation",
+    "/showcase/evaluation?interval=1d",
+    "/showcase/status",
 )
 
 
