@@ -107,6 +107,18 @@ async def test_a_new_forecast_is_seen_without_anyone_asking_for_it(market: Any, 
                 await asyncio.sleep(0.02)
 
 
+async def test_what_left_the_cache_is_not_sent_again_within_the_second(market: Any, running: Any) -> None:
+    market.issue(price=100.0)
+
+    async with running(poll_s=60.0) as (client, front):
+        for _ in range(3):
+            assert (await client.get(BTC)).status_code == 200
+            before = front.service.database.n_queries
+            front.service.cache.drop(KEY)
+            assert (await client.get(BTC)).status_code == 200
+            assert front.service.database.n_queries == before + 1
+
+
 async def test_with_the_usual_settings_a_new_forecast_is_served_within_ten_seconds_of_its_commit(
     market: Any, running: Any
 ) -> None:

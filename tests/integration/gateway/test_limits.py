@@ -70,8 +70,8 @@ def test_the_holder_of_a_key_has_an_allowance_of_his_own_and_a_wrong_key_has_non
     key = "a-showcase-key-of-more-than-32-characters"
 
     with serve(reader_url, rate="5/minute", key_rate="9/minute", showcase_api_key=key) as (client, _):
-        guessed = [client.get(BTC, headers={"X-API-Key": f"guess-{number}"}).status_code for number in range(6)]
         with_key = [client.get(BTC, headers={"X-API-Key": key}).status_code for _ in range(10)]
+        guessed = [client.get(BTC, headers={"X-API-Key": f"guess-{number}"}).status_code for number in range(6)]
 
     assert guessed == [200] * 5 + [429]
     assert with_key == [200] * 9 + [429]

@@ -36,13 +36,14 @@ def test_a_restart_without_the_database_serves_what_was_served_before_and_marks_
     path, served = written
     proxy.mode = "refuse"
 
-    with serve(proxied_url, snapshot=path) as (client, _):
+    with serve(proxied_url, snapshot=path) as (client, front):
         copy = client.get(BTC).json()
         assert without_age(copy) == without_age(served)
         assert copy["stale"]
         assert copy["stale_reason"].startswith("unconfirmed: this is a copy of 20")
         for address in WARM:
             assert client.get(address).status_code == 200, address
+        assert front.service.metrics.cache_requests["hit"] == 0, "a copy counts as stale"
         assert client.get("/readyz").status_code == 200
         assert client.get("/readyz").json()["database"] == "unreachable"
         assert client.get("/showcase/ml-prediction/NOPE").status_code == 404

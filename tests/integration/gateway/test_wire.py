@@ -132,6 +132,9 @@ def test_requests_that_come_together_are_answered_in_their_order_whoever_answers
         assert [answer[0] for answer in answers(link, methods)] == statuses
         assert wires.n_usual - before < len(parts), "some were answered below"
         for part, method, status in zip(parts, methods, statuses, strict=True):
+            with connected(client) as fresh:
+                fresh.sendall(part)
+                assert [answer[0] for answer in answers(fresh, [method])] == [status]
             link.sendall(part)
             assert [answer[0] for answer in answers(link, [method])] == [status]
         for end in range(0, len(PLAIN), 7):  # and byte by byte, as far as the network likes
@@ -147,7 +150,8 @@ def test_an_old_client_gets_its_answer_and_the_end_of_the_connection(market: Any
         for request in (PLAIN.replace(b"1.1", b"1.0"), PLAIN.replace(b"Host: x", b"Connection: close")):
             with connected(client) as link:
                 link.sendall(request)
-                assert [answer[0] for answer in answers(link, ["GET"])] == [200]
+                [(status, headers, _)] = answers(link, ["GET"])
+                assert (status, headers["connection"]) == (200, "close")
                 assert link.recv(1) == b""
         assert client.get(PATH).json()["p50"] == expected
 
@@ -167,6 +171,8 @@ def test_a_client_that_asks_and_does_not_read_fills_its_own_connection_only(
                 sent += link.send(asked[sent:])
             if sent == len(asked):
                 break
+            assert client.get(PATH).status_code == 200
+        for _ in range(20):
             assert client.get(PATH).status_code == 200
         unread = max(wire.transport.get_write_buffer_size() for wire in wires.made if wire.transport is not None)
         link.settimeout(30.0)
