@@ -7,6 +7,7 @@ No line repeats a secret: what looks like one is blotted out of every text, and 
 Errors of a database driver carry addresses with passwords, and those of an HTTP client carry headers.
 """
 
+import json
 import logging
 import re
 import sys
@@ -15,8 +16,6 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, TextIO
 from urllib.parse import unquote, urlsplit
-
-import orjson
 
 BLOT: Final = "***"
 # Settings that hold secrets, also those that the gateway itself has no use for.
@@ -94,7 +93,7 @@ class Lines(logging.Formatter):
         if self._form == "json":
             if trace:
                 fields["traceback"] = trace
-            return orjson.dumps(fields, default=str).decode()
+            return json.dumps(fields, separators=(",", ":"))  # in ASCII: no sign of a text ends the line
         rest = " ".join(f"{name}={value}" for name, value in list(fields.items())[4:])
         head = f"{moment} {record.levelname} {record.name} {fields['event']}"
         return "\n".join(part for part in (f"{head} [{rest}]" if rest else head, trace) if part)
