@@ -133,10 +133,14 @@ def _server(rows: Sequence[Row]) -> ServerSeen | None:
     return ServerSeen(answered, utc(newest["finished_at"]), models)
 
 
-async def read_runs(database: Database, _: tuple[str, ...]) -> Document:
-    """The newest `MAX_RUNS` runs with their errors, as a JSON list: for operators only."""
+class Runs(Document):
+    """Runs with what their errors said, as a JSON list: for operators only, and never put into a file."""
+
+
+async def read_runs(database: Database, _: tuple[str, ...]) -> Runs:
+    """The newest `MAX_RUNS` runs."""
     rows = await database.rows("gateway_runs", max_rows=MAX_RUNS)
-    return Document(orjson.dumps(rows, option=orjson.OPT_UTC_Z), fresh_s=FRESH_S)
+    return Runs(orjson.dumps(rows, option=orjson.OPT_UTC_Z), fresh_s=FRESH_S)
 
 
 @dataclass(slots=True)

@@ -11,8 +11,8 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from candlecast.clock import utc_now
-from gateway.answers import Document, Rendered
-from gateway.content.status import OnRecord, Status
+from gateway.answers import Rendered
+from gateway.content.status import OnRecord, Runs, Status
 from gateway.parameters import BAD, KEY_NEEDED, errors, only
 from gateway.problems import Problem
 from gateway.routes.site import Site
@@ -76,7 +76,7 @@ async def runs(service: Service) -> orjson.Fragment:
         value = (await service.entry(RUNS)).value
     except Problem:
         return orjson.Fragment(b"[]")
-    assert isinstance(value, Document)
+    assert isinstance(value, Runs)
     return orjson.Fragment(value.body)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -148,6 +149,21 @@ async def test_what_an_error_said_is_for_operators_only(market: Market, running:
     assert document["runs"][0]["error"] == SECRET
     assert document["gateway"]["cached"]["status"] == 1
     assert "no-store" in open_.headers["cache-control"]
+
+
+async def test_what_an_error_said_is_not_kept_in_the_snapshot(
+    market: Market, running: Callable[..., Any], tmp_path: Path
+) -> None:
+    market.issue()
+    ran(market.engine, BATCH, newest(BATCH), "failed", error=SECRET)
+    kept = tmp_path / "snapshot"
+    async with running(showcase_api_key=KEY, snapshot=kept) as (client, _):
+        told = await client.get("/statusz", headers={"x-api-key": KEY})
+        await client.get("/showcase/models")
+
+    assert "gpu.internal" in told.text
+    assert b"baseline-rw" in kept.read_bytes()
+    assert b"gpu.internal" not in kept.read_bytes()
 
 
 async def test_it_is_told_while_the_database_is_away_and_since_when(
