@@ -5,6 +5,7 @@ import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from candlecast.clock import utc_now
@@ -313,23 +314,24 @@ class Service:
         """The list of these instruments; from now on only their symbols are known."""
         self.symbols = frozenset(item.symbol for item in listed)
         if BOARD not in self.cache:  # so that there is a page as soon as there is a list, wherever that came from
-            self.cache.put(BOARD, self._drawing(outlined(listed)))
+            self.cache.put(BOARD, self._drawing(OverviewPage(outlined(listed))))
         return Overview(listed)
 
     async def _page_of(self, board: Board) -> BoardPage:
         # Thousands of rows take a second to draw, which other readers need not wait for.
-        return await asyncio.to_thread(self._drawing, board)
+        page = self._drawing(await asyncio.to_thread(OverviewPage, board))
+        await page.drawn.prepare(self.moment())
+        return page
 
-    def _drawing(self, board: Board) -> BoardPage:
-        """The page of a board, with the verdicts that are cached whenever it is drawn."""
-        page = OverviewPage(board)
+    def _drawing(self, page: OverviewPage) -> BoardPage:
+        """A page with the verdicts that are cached whenever it is drawn."""
 
-        def draw(moment: Moment) -> bytes:
+        def draw(moment: Moment) -> Callable[[], bytes]:
             entry = self.cache.peek(VERDICTS)
             known = entry.value if entry is not None else None
-            return page.draw(moment, known.verdicts if isinstance(known, Verdicts) else None)
+            return partial(page.draw, moment, known.verdicts if isinstance(known, Verdicts) else None)
 
-        return BoardPage(board, draw, page.n_bytes)
+        return BoardPage(page.board, draw, page.n_bytes)
 
     def recovered(self) -> None:
         """Readers need not wait for the hold-off of keys that failed only because the database was away."""

@@ -62,18 +62,18 @@ class Board:
 class BoardPage:
     """A board as a page, drawn again as its ages grow."""
 
-    __slots__ = ("_drawn", "_n_bytes", "board")
+    __slots__ = ("_n_bytes", "board", "drawn")
 
-    def __init__(self, board: Board, draw: Callable[[Moment], bytes], n_bytes: int) -> None:
-        """`n_bytes` is the memory that `draw` holds."""
+    def __init__(self, board: Board, draw: Callable[[Moment], Callable[[], bytes]], n_bytes: int) -> None:
+        """`draw` as in `Drawn`; `n_bytes` is the memory that it holds."""
         self.board = board
         self._n_bytes = n_bytes
-        self._drawn = Drawn(draw, HTML, len(board.lines))
+        self.drawn = Drawn(draw, HTML, len(board.lines))
 
     @property
     def n_bytes(self) -> int:
         """Memory held, about."""
-        return 2048 * len(self.board.lines) + self._n_bytes + self._drawn.n_bytes
+        return 2048 * len(self.board.lines) + self._n_bytes + self.drawn.n_bytes
 
     def fresh_for_s(self) -> float:
         """The watch replaces it on every change; this bounds the damage of a missed one."""
@@ -81,7 +81,7 @@ class BoardPage:
 
     def pick(self, part: str | None) -> Drawn:  # noqa: ARG002  (like a shelf)
         """The page."""
-        return self._drawn
+        return self.drawn
 
 
 def board_key(interval: str | None = None, model_name: str | None = None) -> tuple[str, ...]:

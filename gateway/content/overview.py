@@ -1,9 +1,11 @@
 """All instruments at a glance, as JSON; and answers that are drawn again as their ages grow."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 import orjson
@@ -14,6 +16,7 @@ from gateway.content.shelf import notice, utc
 from gateway.database import Database, Row
 
 RENDER_EVERY_S: Final = 10  # ages on the page are in minutes
+AT_ONCE: Final = 300  # instruments that are drawn in a few milliseconds, without a thread
 RENDER_SHARE: Final = 0.02  # of one core's time, however many instruments there are
 
 
@@ -155,14 +158,18 @@ def list_json(listed: Sequence[Listed], moment: Moment) -> bytes:
 
 @dataclass(slots=True)
 class Drawn:
-    """An answer about many instruments, drawn again when its ages are `RENDER_EVERY_S` old."""
+    """An answer about many instruments, drawn again when its ages are `RENDER_EVERY_S` old.
 
-    draw: Callable[[Moment], bytes]
+    draw : returns what makes the body as of a moment; that may run in a thread
+    """
+
+    draw: Callable[[Moment], Callable[[], bytes]]
     content_type: bytes
     n_instruments: int
     _document: Document | None = field(init=False, default=None)
     _drawn_for: tuple[int, str | None] = field(init=False, default=(0, None))
     _keep_s: float = field(init=False, default=RENDER_EVERY_S)
+    _drawing: asyncio.Task[None] | None = field(init=False, default=None)
 
     @property
     def n_bytes(self) -> int:
@@ -177,11 +184,26 @@ class Drawn:
             or not 0 <= moment.second - second < self._keep_s
             or unconfirmed != moment.unconfirmed
         ):
-            started = time.perf_counter()
-            self._document = Document(self.draw(moment), self.content_type, RENDER_EVERY_S)
-            self._drawn_for = (moment.second, moment.unconfirmed)
-            self._keep_s = max(RENDER_EVERY_S, (time.perf_counter() - started) / RENDER_SHARE)
+            if self._document is None or self.n_instruments <= AT_ONCE:
+                self._keep(moment, *self._made(self.draw(moment)))
+            elif self._drawing is None or self._drawing.done():
+                self._drawing = asyncio.create_task(self.prepare(moment))
+        assert self._document is not None, "it was just drawn"
         return self._document.at(moment)
+
+    async def prepare(self, moment: Moment) -> None:
+        """Draw as of `moment` in a thread, so that nobody waits for thousands of instruments."""
+        self._keep(moment, *await asyncio.to_thread(self._made, self.draw(moment)))
+
+    def _made(self, make: Callable[[], bytes]) -> tuple[Document, float]:
+        started = time.perf_counter()
+        document = Document(make(), self.content_type, RENDER_EVERY_S)
+        return document, time.perf_counter() - started
+
+    def _keep(self, moment: Moment, document: Document, took_s: float) -> None:
+        self._document = document
+        self._drawn_for = (moment.second, moment.unconfirmed)
+        self._keep_s = max(RENDER_EVERY_S, took_s / RENDER_SHARE)
 
 
 class Overview:
@@ -191,7 +213,7 @@ class Overview:
 
     def __init__(self, listed: Sequence[Listed]) -> None:
         self.listed = listed
-        self._json = Drawn(lambda moment: list_json(listed, moment), JSON, len(listed))
+        self._json = Drawn(lambda moment: partial(list_json, listed, moment), JSON, len(listed))
 
     @property
     def n_bytes(self) -> int:

@@ -40,7 +40,7 @@ class OverviewPage:
     """The page of one board."""
 
     def __init__(self, board: Board) -> None:
-        self._board = board
+        self.board = board
         classes = [*CLASSES, *sorted({line.asset_class for line in board.lines} - set(CLASSES))]
         grouped = [(name, [line for line in board.lines if line.asset_class == name]) for name in classes]
         self._sections = [(CLASSES.get(name, name), _rows(board, lines)) for name, lines in grouped if lines]
@@ -53,7 +53,7 @@ class OverviewPage:
 
     def draw(self, moment: Moment, verdicts: Sequence[Verdict] | None) -> bytes:
         """The whole page as of `moment`, UTF-8; `verdicts` is None where they cannot be read."""
-        board, now = self._board, datetime.fromtimestamp(moment.second, UTC)
+        board, now = self.board, datetime.fromtimestamp(moment.second, UTC)
         frame = draw(
             "overview.html",
             place="/",
@@ -95,7 +95,7 @@ class OverviewPage:
         return known[key]
 
     def _age_of(self, outlook: Outlook, moment: Moment, now: datetime) -> dict[str, Any]:
-        overdue = now >= stale_at(self._board.interval, outlook.expected_next_at)
+        overdue = now >= stale_at(self.board.interval, outlook.expected_next_at)
         reason = moment.unconfirmed or (overdue_reason(outlook.expected_next_at) if overdue else None)
         return {
             "issued_at": outlook.issued_at,
@@ -107,7 +107,7 @@ class OverviewPage:
         outlooks = self._outlooks
         n_synthetic = sum(outlook.synthetic for outlook in outlooks)
         statuses = {outlook.status for outlook in outlooks}
-        overdue = [one for one in outlooks if now >= stale_at(self._board.interval, one.expected_next_at)]
+        overdue = [one for one in outlooks if now >= stale_at(self.board.interval, one.expected_next_at)]
         texts = []
         if moment.unconfirmed:
             texts.append(f"The database cannot be reached: what you see is the newest known. {moment.unconfirmed}")
@@ -133,7 +133,7 @@ class OverviewPage:
 
     def _verdicts(self, verdicts: Sequence[Verdict]) -> list[tuple[str, str, str, str]]:
         """(model, record, verdict, sentence) of the cells that pool all classes and steps."""
-        interval = self._board.interval
+        interval = self.board.interval
         told: list[tuple[str, str, str, str]] = []
         for model_name in self._compared():
             found = [one for one in verdicts if one.pooled and (one.model_name, one.interval) == (model_name, interval)]

@@ -1,12 +1,15 @@
 """The first page's rows: pictures to scale, ages and staleness put in late, and every name escaped."""
 
+import asyncio
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from gateway.answers import Moment
+from gateway.answers import HTML, Moment
 from gateway.content.board import N_CLOSES, Board, Line, Outlook
+from gateway.content.overview import Drawn
 from gateway.pages.overview import OverviewPage
 from gateway.pages.sparklines import EDGE, HEIGHT, WIDTH, range_of, reach, sparkline
 
@@ -143,3 +146,22 @@ def test_while_the_database_is_away_the_page_says_so() -> None:
 
     assert "The database cannot be reached: what you see is the newest known." in html
     assert 'class="badge stale"' in html
+
+
+async def test_thousands_of_rows_are_drawn_anew_while_the_older_page_is_served() -> None:
+    bodies, go_on = iter([b"older", b"newer"]), threading.Event()
+    go_on.set()
+
+    def make() -> bytes:
+        go_on.wait(30)
+        return next(bodies)
+
+    drawn = Drawn(lambda _: make, HTML, n_instruments=5000)
+    await drawn.prepare(Moment(0, 0, None))
+    go_on.clear()
+
+    assert drawn.at(Moment(1000, 0, None)).body == b"older"
+    go_on.set()
+    async with asyncio.timeout(30):
+        while drawn.at(Moment(1000, 0, None)).body != b"newer":
+            await asyncio.sleep(0.01)
