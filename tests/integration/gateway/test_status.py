@@ -1,6 +1,9 @@
 """How the whole thing is, as readers, operators and Prometheus are told it."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -111,6 +114,23 @@ async def test_the_ledger_stands_with_its_heads_its_seal_and_who_last_checked_it
         ("1h", "failed", 7)
     ]
     assert document["sealed"]["day"] == "2026-03-02"
+
+
+def test_verify_leaves_what_it_found_on_record(market: Market, database_url: str) -> None:
+    market.issue()
+    candlecast = Path(sys.executable).with_name("candlecast")
+    done = subprocess.run(
+        [candlecast, "verify"],
+        env={**os.environ, "DATABASE_URL": database_url},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "The ledger is whole: 1 forecasts" in done.stdout
+    with market.engine.connect() as conn:
+        (row,) = conn.execute(text("SELECT job, status, details FROM candlecast.job_runs")).all()
+    assert tuple(row) == ("verify-ledger", "ok", {"n_rows": 1, "n_chains": 1, "n_breaks": 0})
 
 
 def test_a_check_that_may_not_be_put_on_record_is_no_failure(engine_as: Callable[[Role], Engine]) -> None:
