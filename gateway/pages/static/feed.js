@@ -1,7 +1,7 @@
 /* A document of the API that is kept current: asked again while the page is looked at, with the tag of what is known. */
 
 const EVERY_MS = 20_000;
-const AGAIN_MS = 5_000; // after a failure; doubled with each further one, up to EVERY_MS
+const AGAIN_MS = 1_000; // after a failure; doubled with each further one, up to EVERY_MS
 const LONGEST_MS = 15_000;
 
 /** An answer that is not the document: `status` 0 where nobody answered, `detail` a sentence for people. */
@@ -30,6 +30,18 @@ export async function ask(address, tag = null, signal = undefined) {
   }
   const problem = await response.json().catch(() => ({}));
   throw new Trouble(response.status, problem.code ?? "unknown", problem.detail ?? `The server answered ${response.status}.`);
+}
+
+/** The same, asked up to three times: what is not in the server's cache yet is there a moment later. */
+export async function askAgain(address) {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await ask(address);
+    } catch (error) {
+      if (tries === 3 || !(error.status === 0 || error.status >= 500)) throw error;
+      await new Promise((done) => setTimeout(done, AGAIN_MS * tries));
+    }
+  }
 }
 
 export class Feed {

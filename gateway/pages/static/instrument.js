@@ -5,7 +5,7 @@ import { chartAddress, choiceOf, searchOf } from "./choice.js";
 import { csvOf, fileName, pictureOf, save } from "./download.js";
 import { element, fill } from "./elements.js";
 import { FanChart, SPANS } from "./fan-chart.js";
-import { Feed, ask } from "./feed.js";
+import { Feed, askAgain } from "./feed.js";
 import { drawEarlier, drawFacts, drawNotices, drawReading, drawReleases, drawStanding } from "./instrument-parts.js";
 import { readAt, sentenceOf } from "./read-out.js";
 import { drawTable } from "./table-view.js";
@@ -60,9 +60,10 @@ function onConfirmed() {
 }
 
 function onTrouble(problem) {
+  const kept = chart !== null && isOf(chart.document);
+  if (!kept && problem.status === 503 && feed.failures === 1) return; // not in the cache yet: it is asked for again at once
   trouble = problem;
   page.setAttribute("aria-busy", "false");
-  const kept = chart !== null && isOf(chart.document);
   part.failed.hidden = kept;
   part.shown.hidden = !kept;
   part.told.hidden = !kept;
@@ -92,7 +93,7 @@ function isOf(answer) {
 async function learnNewest() {
   const { interval, forecast } = chart.document;
   try {
-    timeline.learn((await ask(chartAddress(symbol, { interval, model: forecast.model_name, id: null }))).document);
+    timeline.learn((await askAgain(chartAddress(symbol, { interval, model: forecast.model_name, id: null }))).document);
   } catch {
     return; // the feed tells of trouble
   }

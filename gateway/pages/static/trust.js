@@ -1,7 +1,7 @@
 /* How far to trust a forecast: the verdict on its model, and how often its 80 % band held on this instrument. */
 
 import { element, explained, fill } from "./elements.js";
-import { ask } from "./feed.js";
+import { askAgain } from "./feed.js";
 import { counted, number, percent } from "./wording.js";
 
 const BASELINE = "baseline-rw";
@@ -20,8 +20,8 @@ export async function drawTrust(panel, chart) {
   const record = recordOf(chart);
   const asked = `symbol=${encodeURIComponent(symbol)}&interval=${interval}&model_name=${encodeURIComponent(model)}`;
   const [verdicts, performance] = await Promise.allSettled([
-    ask("/showcase/performance/verdicts"),
-    ask(`/showcase/performance?${asked}&window=all&record=${record}`),
+    askAgain("/showcase/performance/verdicts"),
+    askAgain(`/showcase/performance?${asked}&window=all&record=${record}`),
   ]);
   const link = element("a", { href: `/evaluation?record=${record}&interval=${interval}` }, "All scores on the evaluation page");
   fill(

@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -43,11 +44,35 @@ def asked(page: Page) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(page.url).query).items()}
 
 
-def chart_of(api: httpx.Client, symbol: str = "BTCUSDT", **query: str) -> Document:
-    answer = api.get(f"/showcase/chart/{symbol}", params=query)
+def answer_of(api: httpx.Client, path: str, **query: str) -> Document:
+    """A document of the API; one that is not in the cache yet is asked for again, as the 503 says."""
+    for _ in range(20):
+        answer = api.get(path, params=query)
+        if answer.status_code != 503:
+            break
+        time.sleep(float(answer.headers["retry-after"]))
     assert answer.status_code == 200, answer.text
     document: Document = answer.json()
     return document
+
+
+def chart_of(api: httpx.Client, symbol: str = "BTCUSDT", **query: str) -> Document:
+    return answer_of(api, f"/showcase/chart/{symbol}", **query)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _cached(api: httpx.Client) -> None:
+    """What these pages ask for is in the cache: the first answer on a busy machine may be a 503, which browsers log."""
+    for interval in ("1h", "1d"):
+        chart = chart_of(api, interval=interval)
+        for one in chart["previous"]:
+            chart_of(api, interval=interval, prediction_id=one["prediction_id"])
+        chart_of(api, interval=interval, model_name="baseline-rw")
+        for model_name in (chart["forecast"]["model_name"], "baseline-rw"):
+            record = "synthetic" if chart["synthetic"] else "replay"
+            asked = {"symbol": "BTCUSDT", "interval": interval, "model_name": model_name}
+            answer_of(api, "/showcase/performance", **asked, window="all", record=record)
+    answer_of(api, "/showcase/performance/verdicts")
 
 
 def read(page: Page) -> dict[str, float]:
@@ -149,9 +174,6 @@ def test_a_permalink_shows_the_older_forecast_and_nothing_after_its_issue(
     assert older["bars"]["closed_at"][-1] <= older["forecast"]["issued_at"]
     assert set(seen["drawn"]["close"][n:]) == {None}
     assert "closed at" not in page.inner_text("#told")
-    later = [event for event in older["events"] if event["at"] > older["forecast"]["issued_at"]]
-    scheduled = sum(flag["scheduled"] for flag in seen["drawn"]["flags"])
-    assert scheduled == len({(event["at"], event["family"]) for event in later}), "what they printed was not known"
     assert page.locator(".notice.newer a").get_attribute("href") is not None
 
     page.locator("#outcome").check()
@@ -263,6 +285,24 @@ def test_releases_are_marked_where_the_document_has_them(opened: Open, api: http
     assert tip.split(":")[0].split(" ")[0] in {"FOMC", "CPI", "NFP"}
 
 
+def test_a_permalink_does_not_tell_what_releases_printed_after_it(opened: Open, api: httpx.Client) -> None:
+    newest = chart_of(api, interval="1d")
+    forecast = chart_of(api, interval="1d", prediction_id=newest["previous"][0]["prediction_id"])
+    issued = forecast["forecast"]["issued_at"]
+    later = {(event["at"], event["family"]) for event in forecast["events"] if event["at"] > issued}
+    if not later:
+        pytest.skip("the demo's calendar has no releases after the older forecast")
+
+    page = settled(opened(forecast["forecast"]["href"]))
+
+    releases = page.locator("#releases li")
+    assert sum("(scheduled)" in text for text in releases.all_inner_texts()) == len(later)
+    assert not any("(scheduled)" in text and "came in" in text for text in releases.all_inner_texts())
+    page.locator("#outcome").check()
+    told = any(event["actual"] is not None for event in forecast["events"] if event["at"] > issued)
+    assert any("came in" in text for text in releases.all_inner_texts()[: len(later)]) == told
+
+
 def test_a_new_forecast_comes_by_itself(opened: Open, api: httpx.Client, older: Document) -> None:
     newest = chart_of(api, interval="1h")["forecast"]["prediction_id"]
     page = opened("/api")
@@ -317,11 +357,13 @@ def test_an_instrument_has_no_barriers_and_fits(
     page = settled(opened(f"{PAGE}?interval=1d", dark=how == "dark", phone=how == "phone"))
     page.wait_for_selector("#trust .badge")
     kept(page, f"instrument-{how}")
-    if how == "phone":  # once: to look at its cells takes seconds
-        page.click("#table-toggle")
+    page.click("#table-toggle")
+    page.evaluate(
+        "document.querySelectorAll('#table tbody tr:nth-child(n+4)').forEach(row => row.remove())"
+    )  # all alike
 
     assert barriers(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "wider than the window"
 
 
 def test_a_finger_on_the_chart_reads_the_bar_under_it(opened: Open, api: httpx.Client) -> None:
