@@ -58,8 +58,8 @@ class Page(HTMLParser):
         if "id" in given:
             self.ids.append(given["id"])
         link = given.get(LINKS.get(tag, ""))
-        if link is not None:
-            self.add(link)
+        if link is not None and not self.add(link) and tag != "a":
+            self.wrong.append(f"<{tag}> of another site: {link}")
 
     def handle_endtag(self, tag: str) -> None:
         self._open = ""
@@ -70,16 +70,17 @@ class Page(HTMLParser):
         elif self._open == "h1":
             self.headings[-1] += data
 
-    def add(self, link: str) -> None:
-        """A link as an address of this site, or as a place on this page; others are not followed."""
+    def add(self, link: str) -> bool:
+        """Keep a link as an address of this site, or as a place on this page; False for others, which nobody follows."""
         address, fragment = urldefrag(urljoin(f"http://site{self.address}", link))
         parts = urlsplit(address)
         if parts.netloc != "site" or parts.scheme != "http":
-            return
+            return False
         if link.startswith("#"):
             self.anchors.add(fragment)
         else:
             self.links.add(parts.path + (f"?{parts.query}" if parts.query else ""))
+        return True
 
 
 def kind(address: str) -> str:
