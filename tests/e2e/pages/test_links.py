@@ -71,7 +71,7 @@ class Page(HTMLParser):
             self.headings[-1] += data
 
     def add(self, link: str) -> bool:
-        """Keep a link as an address of this site, or as a place on this page; False for others, which nobody follows."""
+        """Keep a link as an address of this site, or as a place on this page; False for any other."""
         address, fragment = urldefrag(urljoin(f"http://site{self.address}", link))
         parts = urlsplit(address)
         if parts.netloc != "site" or parts.scheme != "http":
