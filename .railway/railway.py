@@ -44,7 +44,12 @@ def main(ctx=None):  # noqa: ARG001, the platform passes its context by this nam
             "overlapSeconds": 20,
             "preDeployCommand": ["candlecast db upgrade"],
         },
-        env={"DATABASE_URL": preserve(), "GATEWAY_HOSTS": preserve()},
+        env={
+            "DATABASE_URL": preserve(),
+            "GATEWAY_HOSTS": preserve(),
+            # Railway's edge, which tells the client in X-Real-IP; without this all readers would share one allowance.
+            "GATEWAY_TRUSTED_PROXIES": "100.64.0.0/10",
+        },
     )
     jobs = [
         service(
