@@ -8,6 +8,8 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
+from gateway.answers import WORTH_COMPRESSING, deflate, gzip_spliced
+
 STATIC: Final = Path(__file__).with_name("static")
 VENDOR: Final = STATIC / "vendor"  # put there by tools/scripts.sh; not committed
 TYPES: Final = {
@@ -24,6 +26,9 @@ def _read() -> dict[str, tuple[bytes, bytes]]:
 
 
 ASSETS: Final[dict[str, tuple[bytes, bytes]]] = _read()  # by name: media type, bytes
+COMPRESSED: Final[dict[str, bytes]] = {  # the same as gzip, once for all readers
+    name: gzip_spliced(b"", body, deflate(body)) for name, (_, body) in ASSETS.items() if len(body) >= WORTH_COMPRESSING
+}
 VERSION: Final = hashlib.blake2b(
     b"".join(name.encode() + body for name, (_, body) in ASSETS.items()), digest_size=6
 ).hexdigest()

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from gateway import problems
-from gateway.answers import HTML, Document
+from gateway.answers import HTML, Document, accepts_gzip
 from gateway.content.board import board_key
-from gateway.pages.assets import ASSETS, VERSION
+from gateway.pages.assets import ASSETS, COMPRESSED, VERSION
 from gateway.pages.reference import draw_reference
 from gateway.pages.shell import draw
 from gateway.parameters import ModelName, only
@@ -47,20 +47,23 @@ def build(site: Site) -> APIRouter:
         return Sent(drawn[0].at(site.service.moment()))
 
     @router.get("/favicon.ico")
-    async def favicon() -> Response:
-        return _file("icon.svg", VERSION)
+    async def favicon(request: Request) -> Response:
+        return _file(request, "icon.svg", VERSION)
 
     @router.get("/assets/{version}/{name}")
-    async def asset(version: str, name: str) -> Response:
-        return _file(name, version)
+    async def asset(request: Request, version: str, name: str) -> Response:
+        return _file(request, name, version)
 
     return router
 
 
-def _file(name: str, version: str) -> Response:
+def _file(request: Request, name: str, version: str) -> Response:
     """One of the pages' files; for ever under the version of today, not to be kept under another."""
     if name not in ASSETS:
         raise problems.Problem("unknown_path", "There is no such file.")
     media_type, body = ASSETS[name]
     keep = "public, max-age=31536000, immutable" if version == VERSION else "no-cache"
-    return Response(body, media_type=media_type.decode(), headers={"cache-control": keep})
+    headers = {"cache-control": keep, "vary": "accept-encoding"}
+    if name in COMPRESSED and accepts_gzip(request.headers.get("accept-encoding", "").encode("latin-1")):
+        body, headers["content-encoding"] = COMPRESSED[name], "gzip"
+    return Response(body, media_type=media_type.decode(), headers=headers)
