@@ -47,8 +47,8 @@ def main(ctx=None):  # noqa: ARG001, the platform passes its context by this nam
         env={
             "DATABASE_URL": preserve(),
             "GATEWAY_HOSTS": preserve(),
-            # Railway's edge, which tells the client in X-Real-IP; without this all readers would share one allowance.
-            "GATEWAY_TRUSTED_PROXIES": "100.64.0.0/10",
+            # Set it to 100.64.0.0/10, Railway's edge, or all readers share one allowance.
+            "GATEWAY_TRUSTED_PROXIES": preserve(),
         },
     )
     jobs = [
