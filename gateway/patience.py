@@ -6,7 +6,6 @@ it answers that, the query is waited for.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable
 from typing import Any, Final, TypeVar
 
@@ -49,11 +48,10 @@ class Patient:
         task = asyncio.ensure_future(reading)
         try:
             while True:
-                began = time.monotonic()
                 done, _ = await asyncio.wait({task}, timeout=MOMENT_S)
                 if done:
                     return task.result()
-                if not await self._answers_since(began):
+                if not await self._answers():
                     raise problems.not_ready(SILENT, 2.0)
         except CandlecastError as error:
             raise problems.not_ready(str(error), 2.0) from error
@@ -64,11 +62,8 @@ class Patient:
         async with self._turns:
             return await self._database.rows(query, **parameters)
 
-    async def _answers_since(self, moment: float) -> bool:
-        """Whether the database gave any answer since then, or gives one now."""
-        heard_at = self._database.confirmed_at
-        if heard_at is not None and heard_at >= moment:
-            return True
+    async def _answers(self) -> bool:
+        """Whether the database answers now; what it was asked before may have come back late."""
         if self._database.reachable is False:
             return False
         try:

@@ -27,12 +27,14 @@ from gateway.database import Database
 from gateway.limits import Limiter, parse_rate
 from gateway.metrics import Metrics, Reading
 from gateway.pages.overview import OverviewPage
+from gateway.patience import Patient
 from gateway.probe import Probe
 from gateway.restart import Restart
 from gateway.settings import GatewaySettings
 from gateway.watch import Watch
 
 READER_WAIT_S: Final = 0.15
+CHART_WAIT_S: Final = 5.0  # while the database answers
 START_WAIT_S: Final = 3.0  # for the first load, before the first request is taken
 VERDICTS_WAIT_S: Final = 2.0  # the page comes without the verdicts then
 CHARTS_AHEAD: Final = 16  # charts that are drawn anew before anybody asks: those that were last looked at
@@ -95,6 +97,7 @@ class Service:
         self.metrics = Metrics(self._readings)
         self.database = database
         self.access = Access(settings.showcase_api_key)
+        self._patient = Patient(database)
         self._settings = settings
         self.cache: Cache[CacheKey, Value] = Cache(
             self._load,
@@ -191,21 +194,21 @@ class Service:
         self.metrics.cache_requests[result] += 1
         return rendered
 
-    async def entry(self, key: CacheKey) -> Entry[Value]:
+    async def entry(self, key: CacheKey, wait_s: float = READER_WAIT_S) -> Entry[Value]:
         """The cache entry of a key, loaded if need be.
 
         Raises
         ------
-        Problem : 503 when there is nothing to serve within `READER_WAIT_S`, or too many ask something new.
+        Problem : 503 when there is nothing to serve within `wait_s`, or too many ask something new.
         """
         known = key in self.cache
         if not known and of_many(key) and not self.cache.is_loading(key):
-            wait_s = self._new_questions.admit(key[0])
-            if wait_s is not None:
+            refused_s = self._new_questions.admit(key[0])
+            if refused_s is not None:
                 self.metrics.cache_requests["error"] += 1
-                raise problems.not_ready("too many new questions are asked at once", wait_s)
+                raise problems.not_ready("too many new questions are asked at once", refused_s)
         try:
-            entry = await self.cache.get(key, READER_WAIT_S)
+            entry = await self.cache.get(key, wait_s)
         except NotLoaded as error:
             self.metrics.cache_requests["error"] += 1
             raise problems.not_ready("the database cannot be read", error.retry_after_s) from error
@@ -245,13 +248,16 @@ class Service:
     async def chart(self, target: Target, missing: Callable[[], problems.Problem]) -> Rendered:
         """The answer to `("chart", symbol, …)`. A forecast that is not there is not kept: anybody can name one.
 
+        Its four queries may take a while on a busy machine; they are waited for as long as the database answers.
+
         Raises
         ------
         Problem : `missing` where there is no such forecast; 503 not_ready.
         """
         rendered = self.cached(target)
         if rendered is None:
-            answer = (await self.entry(target.key)).value.pick(target.part)
+            entry = await self._patient.wait(self.entry(target.key, CHART_WAIT_S))
+            answer = entry.value.pick(target.part)
             if answer is None:
                 self.metrics.cache_requests["negative"] += 1
                 self.cache.drop(target.key)

@@ -263,6 +263,26 @@ async def test_one_load_serves_many_cold_readers(market: Any, running: Any) -> N
         assert front.service.database.n_queries - before == 4
 
 
+async def test_a_slow_chart_is_waited_for_while_the_database_answers(
+    market: Any, running: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issue(market.engine, [forecast(0)])
+
+    async with running() as (client, front):
+        database = front.service.database
+        read = database.rows
+
+        async def slowly(query: str, **parameters: Any) -> Any:
+            if query == "gateway_chart_bars":
+                await asyncio.sleep(0.5)
+            return await read(query, **parameters)
+
+        monkeypatch.setattr(database, "rows", slowly)
+        answer = await client.get(BTC)
+
+    assert answer.status_code == 200
+
+
 async def test_without_a_database_a_seen_chart_stays_and_another_is_refused_at_once(
     market: Any, running: Any, proxy: Any, proxied_url: str
 ) -> None:
