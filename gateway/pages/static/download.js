@@ -1,9 +1,9 @@
 /* What a reader may take along: the numbers as CSV, the chart as a PNG that says whose it is and what it is worth. */
 
-import { quantileName } from "./wording.js";
+import { instant, quantileName } from "./wording.js";
 
 /** The forecast as CSV (RFC 4180): a row per step, the digits of the API, the outcome empty while it is open. */
-export function csvOf(chart) {
+function csvOf(chart) {
   const { document, forecast } = chart;
   const about = {
     symbol: document.symbol, interval: document.interval, model_name: forecast.model_name, issued_at: forecast.issued_at,
@@ -22,14 +22,14 @@ function cell(value) {
 }
 
 /** `candlecast-BTCUSDT-1h-kronos-nano-20250701T0000Z.csv` */
-export function fileName(chart, ending) {
+function fileName(chart, ending) {
   const { document, forecast } = chart;
   const issued = forecast.issued_at.replace(/[-:]/g, "").replace(/(T\d{4})\d{2}.*$/, "$1Z");
   return ["candlecast", document.symbol, document.interval, forecast.model_name, issued].join("-") + `.${ending}`;
 }
 
 /** A canvas with the chart, above it the title and the sentence, below it the notice and where it comes from. */
-export function pictureOf(canvas, colours, { title, lines, notice, source }) {
+function pictureOf(canvas, colours, { title, lines, notice, source }) {
   const dot = devicePixelRatio;
   const margin = 20 * dot;
   const width = canvas.width + 2 * margin;
@@ -71,8 +71,23 @@ function wrapped(ctx, text, room) {
   return lines;
 }
 
-/** Hand a blob to the reader as a file. */
-export function save(blob, name) {
+/** Download the numbers. */
+export function saveCsv(chart) {
+  save(new Blob([csvOf(chart)], { type: "text/csv" }), fileName(chart, "csv"));
+}
+
+/** Download the chart as it is drawn, with the sentences of its step and the address that shows it again. */
+export function savePng(chart, fan, lines, address) {
+  const { document: answer, forecast } = chart;
+  const title = `${answer.symbol} ${answer.name} · ${answer.interval} · ${forecast.model_name}`;
+  const source =
+    `Issued ${instant(forecast.issued_at)}, drawn ${instant(Date.now())} by Candlecast, ${location.host}${address}. ` +
+    "Not investment advice.";
+  const picture = pictureOf(fan.canvas, fan.colours, { title, lines, notice: answer.notice, source });
+  picture.toBlob((blob) => save(blob, fileName(chart, "png")));
+}
+
+function save(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;

@@ -2,7 +2,7 @@
 
 import { columnsOf } from "./chart-data.js";
 import { chartAddress, choiceOf, searchOf } from "./choice.js";
-import { csvOf, fileName, pictureOf, save } from "./download.js";
+import { saveCsv, savePng } from "./download.js";
 import { element, fill } from "./elements.js";
 import { FanChart, SPANS } from "./fan-chart.js";
 import { Feed, askAgain } from "./feed.js";
@@ -55,7 +55,7 @@ function onDocument(answer) {
 function onConfirmed() {
   if (trouble) {
     trouble = null;
-    drawNotices(part.notices, chart, { trouble, choice, receivedAt, newestHref: href({ id: null }) });
+    tellNotices();
   }
 }
 
@@ -68,13 +68,12 @@ function onTrouble(problem) {
   part.shown.hidden = !kept;
   part.told.hidden = !kept;
   if (kept) {
-    drawNotices(part.notices, chart, { trouble, choice, receivedAt, newestHref: href({ id: null }) });
+    tellNotices();
     return;
   }
-  const nothing = problem.code === "nothing_predicted";
   const wrong = problem.status >= 400 && problem.status < 500 && problem.status !== 429;
   const title = wrong ? "There is no such forecast" : "The forecast cannot be read just now";
-  part["failed-title"].textContent = nothing ? "There is no forecast yet" : title;
+  part["failed-title"].textContent = problem.code === "nothing_predicted" ? "There is no forecast yet" : title;
   part["failed-why"].textContent = problem.detail;
   part.elsewhere.hidden = !(choice.id || choice.model) || problem.status === 0;
   part.issued.textContent = "–";
@@ -114,7 +113,7 @@ function draw() {
   part.shown.hidden = false;
   part.told.hidden = false;
   drawStanding(part.standing, answer, receivedAt);
-  drawNotices(part.notices, chart, { trouble, choice, receivedAt, newestHref: href({ id: null }) });
+  tellNotices();
   drawChoices();
   drawSteps();
   fan?.show(chart, { step: step(), span });
@@ -131,6 +130,10 @@ function draw() {
     trusted = about;
     drawTrust(part.trust, answer);
   }
+}
+
+function tellNotices() {
+  drawNotices(part.notices, chart, { trouble, choice, receivedAt, newestHref: href({ id: null }) });
 }
 
 function drawChoices() {
@@ -209,6 +212,7 @@ function onPick(x) {
 }
 
 let saying = 0;
+
 /** Tell assistive technology, at most twice a second, and only where the crosshair came to rest. */
 function say(sentence) {
   clearTimeout(saying);
@@ -217,7 +221,8 @@ function say(sentence) {
   }, 500);
 }
 
-function go(target) {
+function walk(way) {
+  const target = timeline.around(chart.forecast.issued_at)[way];
   // The newest forecast is shown as such, so that the page goes on following it.
   if (target) choose({ id: target.newest ? null : target.prediction_id, model: chart.forecast.model_name });
 }
@@ -238,8 +243,8 @@ const KEYS = {
   ArrowRight: () => moveTo((place ?? step()) + 1),
   Home: () => moveTo(-Infinity),
   End: () => moveTo(Infinity),
-  ArrowUp: () => go(timeline.around(chart.forecast.issued_at).newer),
-  ArrowDown: () => go(timeline.around(chart.forecast.issued_at).older),
+  ArrowUp: () => walk("newer"),
+  ArrowDown: () => walk("older"),
   Enter: () => place !== null && onPick(place),
   Escape: () => fan?.release(),
   "+": () => zoom(-1),
@@ -270,22 +275,16 @@ for (const input of spans) {
 }
 part.model.addEventListener("change", () => choose({ model: part.model.value, id: null }));
 part.outcome.addEventListener("change", () => choose({ outcome: part.outcome.checked }, true));
-part.older.addEventListener("click", () => go(timeline.around(chart.forecast.issued_at).older));
-part.newer.addEventListener("click", () => go(timeline.around(chart.forecast.issued_at).newer));
+for (const way of ["older", "newer"]) part[way].addEventListener("click", () => walk(way));
 part.step.addEventListener("input", () => {
   place = null;
   choose({ step: Number(part.step.value) }, true);
 });
 part["table-toggle"].addEventListener("click", () => showTable(part["table-view"].hidden));
 part.retry.addEventListener("click", () => feed.again());
-part.csv.addEventListener("click", () => save(new Blob([csvOf(chart)], { type: "text/csv" }), fileName(chart, "csv")));
+part.csv.addEventListener("click", () => saveCsv(chart));
 part.png.addEventListener("click", () => {
-  const { document: answer, forecast } = chart;
-  const title = `${symbol} ${answer.name} · ${answer.interval} · ${forecast.model_name}`;
-  const source = `Issued ${instant(forecast.issued_at)}, drawn ${instant(Date.now())} by Candlecast, ${location.host}${href({ id: forecast.prediction_id })}. Not investment advice.`;
-  const lines = sentenceOf(chart, step());
-  pictureOf(fan.canvas, fan.colours, { title, lines, notice: answer.notice, source })
-    .toBlob((blob) => save(blob, fileName(chart, "png")));
+  savePng(chart, fan, sentenceOf(chart, step()), href({ id: chart.forecast.prediction_id }));
 });
 addEventListener("popstate", () => {
   const before = choice;

@@ -23,7 +23,7 @@ export async function drawTrust(panel, chart) {
     askAgain("/showcase/performance/verdicts"),
     askAgain(`/showcase/performance?${asked}&window=all&record=${record}`),
   ]);
-  const link = element("a", { href: `/evaluation?record=${record}&interval=${interval}` }, "All scores on the evaluation page");
+  const link = element("a", { href: `/evaluation?record=${record}&interval=${interval}&model_name=${encodeURIComponent(model)}` }, "All scores on the evaluation page");
   fill(
     panel,
     verdictOf(verdicts.value?.document.verdicts, model, interval, record),
