@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -13,12 +14,14 @@ from starlette.routing import Route
 
 from candlecast.store.engine import database_url
 from gateway.admission import Admission
+from gateway.answers import HTML
 from gateway.clients import Clients
 from gateway.database import Database
 from gateway.envelope import Envelope
 from gateway.front import Front
 from gateway.limits import parse_rate
 from gateway.mcp_server.endpoint import Endpoint
+from gateway.pages.shell import draw
 from gateway.parameters import TOO_MANY, errors
 from gateway.problems import Problem, shown
 from gateway.routes import chart, evaluation, instrument, keyed, operations, pages, showcase, status
@@ -79,12 +82,25 @@ def address(settings: GatewaySettings) -> str:
     return database_url(env, Path(settings.home), role="reader")
 
 
-async def _problem(_: Request, error: Exception) -> Response:
+PROGRAMS: Final = ("/showcase/", "/v1/", "/mcp", "/assets/")  # below these nobody reads with a browser
+
+
+def _told(request: Request, problem: Problem) -> Response:
+    """A problem as its reader wants it: a page for a browser at one of the pages, else the JSON document."""
+    if request.url.path.startswith(PROGRAMS) or "text/html" not in request.headers.get("accept", ""):
+        return problem.response()
+    refresh = problem.headers.get("retry-after")
+    page = draw("problem.html", place=None, title=problem.title, detail=problem.detail, refresh=refresh)
+    headers = {"cache-control": "no-store", "vary": "accept", **problem.headers}
+    return Response(page, problem.status, headers | ({"refresh": refresh} if refresh else {}), HTML.decode())
+
+
+async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return error.response()
+    return _told(request, error)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     wrong = [
         {
@@ -95,25 +111,26 @@ async def _invalid(_: Request, error: Exception) -> Response:
         for item in error.errors()
     ]
     sentences = "; ".join(f"{item['parameter']} is “{item['got']}”: {item['problem']}" for item in wrong)
-    return Problem("bad_parameter", f"{sentences}. /openapi.json describes every parameter.", errors=wrong).response()
+    said = f"{sentences}. /openapi.json describes every parameter."
+    return _told(request, Problem("bad_parameter", said, errors=wrong))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 405:
         allowed = "GET, HEAD, OPTIONS" if request.url.path.startswith("/showcase/") else "GET, HEAD"
-        return Problem(
-            "method_not_allowed", f"This address can only be read; use {allowed}.", headers={"allow": allowed}
-        ).response()
-    return Problem(
-        "unknown_path",
-        "There is nothing at this address; / shows what there is, and /openapi.json describes every route.",
-    ).response()
+        said = f"This address can only be read; use {allowed}."
+        return _told(request, Problem("method_not_allowed", said, headers={"allow": allowed}))
+    said = "There is nothing at this address; / shows what there is, and /openapi.json describes every route."
+    return _told(request, Problem("unknown_path", said))
 
 
-async def _broken(_: Request, error: Exception) -> Response:
-    return Problem(
-        "internal",
-        f"An unexpected {type(error).__name__} happened; the gateway's log has it under this answer's X-Request-Id. "
-        "Try again later.",
-    ).response()
+async def _broken(request: Request, error: Exception) -> Response:
+    return _told(
+        request,
+        Problem(
+            "internal",
+            f"An unexpected {type(error).__name__} happened; the gateway's log has it under this answer's "
+            "X-Request-Id. Try again later.",
+        ),
+    )

@@ -44,19 +44,23 @@ class Problem(Exception):
         """The HTTP status."""
         return TITLES[self.code][0]
 
+    @property
+    def title(self) -> str:
+        """What kind of problem it is, in a few words."""
+        return TITLES[self.code][1]
+
     def response(self) -> Response:
         """The answer to send."""
-        status, title = TITLES[self.code]
         document = {
             "type": f"urn:candlecast:problem:{self.code.replace('_', '-')}",
-            "title": title,
-            "status": status,
+            "title": self.title,
+            "status": self.status,
             "code": self.code,
             "detail": self.detail,
             **self.members,
         }
         headers = {"cache-control": "no-store", **self.headers}
-        return Response(orjson.dumps(document), status, headers, PROBLEM_JSON)
+        return Response(orjson.dumps(document), self.status, headers, PROBLEM_JSON)
 
 
 def unknown_symbol(symbol: str) -> Problem:

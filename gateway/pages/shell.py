@@ -17,6 +17,6 @@ TEMPLATES: Final = Environment(
 TEMPLATES.globals.update(assets=f"/assets/{VERSION}", charts="uplot.js" in ASSETS)
 
 
-def draw(template: str, *, place: str, **context: Any) -> bytes:
-    """The page of `templates/{template}`, UTF-8; `place` is the address that the navigation marks as current."""
+def draw(template: str, *, place: str | None, **context: Any) -> bytes:
+    """The page of `templates/{template}`, UTF-8; `place` is what the navigation marks as current, if anything."""
     return TEMPLATES.get_template(template).render(place=place, **context).encode()
