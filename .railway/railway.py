@@ -46,6 +46,8 @@ def main(ctx=None):  # noqa: ARG001, the platform passes its context by this nam
         },
         env={
             "DATABASE_URL": preserve(),
+            "SHOWCASE_API_KEY": preserve(),
+            "GATEWAY_ORIGINS": preserve(),
             "GATEWAY_HOSTS": preserve(),
             # Set it to 100.64.0.0/10, Railway's edge, or all readers share one allowance.
             "GATEWAY_TRUSTED_PROXIES": preserve(),

@@ -37,7 +37,7 @@ def examine(settings: JobSettings, env: Mapping[str, str]) -> list[Finding]:
     engine, finding = _database(settings, env)
     findings.append(finding)
     if engine is not None:
-        for look in (_schema, _clock, _instruments, _bars, _runs):
+        for look in (_schema, _clock, _instruments, _bars, _runs, _keys):
             findings.append(_guarded(look, engine))
         engine.dispose()
     findings.append(_inference(settings))
@@ -141,6 +141,19 @@ def _runs(engine: Engine) -> Finding:
         "runs",
         row.status in ("ok", "skipped", "missed"),
         f"last was {row.job} of {row.slot:%Y-%m-%dT%H:%MZ}: {row.status}",
+    )
+
+
+def _keys(engine: Engine) -> Finding:
+    from candlecast.store.keys import list_keys
+
+    with engine.connect() as conn:
+        active = [record for record, state in list_keys(conn) if state == "active"]
+    if not active:
+        return Finding("keys", True, "none; `candlecast keys create NAME` makes one for the routes that ask for it")
+    ends = min((record.expires_at for record in active if record.expires_at), default=None)
+    return Finding(
+        "keys", True, f"{len(active)} active" + (f", the first ends {ends:%Y-%m-%d %H:%M} UTC" if ends else "")
     )
 
 
