@@ -4,7 +4,7 @@
 #   tools/scripts.sh [PYTHON]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-python=${1:-.venv/bin/python}
+python="$(command -v "${1:-$PWD/.venv/bin/python}")"
 vendor=gateway/pages/static/vendor
 node_version=24.19.0
 
