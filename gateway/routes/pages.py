@@ -38,6 +38,12 @@ def build(site: Site) -> APIRouter:
     async def status() -> Response:
         return Sent(status_page.at(site.service.moment()))
 
+    method_page = Document(draw("method.html", place="/method"), HTML, max_age_s=300)
+
+    @router.get("/method", dependencies=[Depends(only())])
+    async def method() -> Response:
+        return Sent(method_page.at(site.service.moment()))
+
     drawn: list[Document] = []  # once: the routes are those of the program
 
     @router.get("/api", dependencies=[Depends(only())])

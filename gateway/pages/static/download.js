@@ -87,7 +87,8 @@ export function savePng(chart, fan, lines, address) {
   picture.toBlob((blob) => save(blob, fileName(chart, "png")));
 }
 
-function save(blob, name) {
+/** Give the reader a file. */
+export function save(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);
   link.download = name;
