@@ -1,6 +1,6 @@
 """What a browser opens: the pages, and the files they load."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
@@ -15,6 +15,24 @@ from gateway.parameters import ModelName, only
 from gateway.routes.site import Sent, Site
 from gateway.schemas.showcase import Interval
 from gateway.service import Target
+
+# What evaluation.js imports: named in the page, they come side by side and not one by one.
+EVALUATION: Final = (
+    "cells.js",
+    "choices.js",
+    "download.js",
+    "elements.js",
+    "estimates.js",
+    "five-tests.js",
+    "marks.js",
+    "pit.js",
+    "reliability.js",
+    "skill.js",
+    "svg.js",
+    "tables.js",
+    "tiles.js",
+    "wording.js",
+)
 
 
 def build(site: Site) -> APIRouter:
@@ -37,6 +55,13 @@ def build(site: Site) -> APIRouter:
     @router.get("/status", dependencies=[Depends(only())])
     async def status() -> Response:
         return Sent(status_page.at(site.service.moment()))
+
+    # Every parameter is the script's: which record, interval, model, class and step the address names.
+    evaluation_page = Document(draw("evaluation.html", place="/evaluation", modules=EVALUATION), HTML, max_age_s=300)
+
+    @router.get("/evaluation")
+    async def evaluation() -> Response:
+        return Sent(evaluation_page.at(site.service.moment()))
 
     method_page = Document(draw("method.html", place="/method"), HTML, max_age_s=300)
 
