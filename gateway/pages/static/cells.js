@@ -1,6 +1,6 @@
 /* The cells of an evaluation as lines: the table on the page, and the file for a spreadsheet. */
 
-import { ahead, className, gain, range, ratio, share, worth } from "./estimates.js";
+import { NONE, ahead, className, gain, known, range, ratio, share, worth } from "./estimates.js";
 import { table } from "./tables.js";
 import { number } from "./wording.js";
 
@@ -13,12 +13,23 @@ export function cellTable(shown, model) {
     return [
       className(cell.asset_class), ahead(cell.step), number(cell.n), worth(cell.n_eff), share(inside.value),
       range(inside.low, inside.high, share), share(cell.raw_coverage.inside.value), number(cell.interval_score, 3),
-      gain(verdict?.crps_skill), share(cell.hit_rate.value), ratio(gross?.value),
-      verdict ? verdict.verdict.replace("_", " ") : "–",
+      gain(verdict?.crps_skill), share(cell.hit_rate.value), known(gross?.se) ? ratio(gross.value) : NONE,
+      verdict ? verdict.verdict.replace("_", " ") : NONE,
     ];
   });
-  return table(`Every cell of ${model}`, ["Class", "Ahead", "#n", "#n_eff", "#Inside 80 %", "#95 % interval", "#Raw inside",
-    "#Interval score", "#CRPS skill", "#Hits", "#Sharpe", "Verdict"], rows);
+  return table(`Every cell of ${model}`, [
+    "Class", "Ahead",
+    ["#n", "Pairs of a forecast and an outcome"],
+    ["#n_eff", "How many independent outcomes the days are worth"],
+    ["#Inside 80 %", "Share of outcomes between p10 and p90 as served; 80 % if calibrated"],
+    ["#95 % interval", "Of the share inside, for somebody who looks once; a day is one observation"],
+    ["#Raw inside", "The same of the band that the model gave, before it was corrected"],
+    ["#Interval score", "Width of the band, and ten times by how far outcomes missed it, in σ at issue; less is better"],
+    ["#CRPS skill", "1 − CRPS of the model / CRPS of baseline-rw, on the forecasts that both made"],
+    ["#Hits", "Share of forecasts whose median moved the way the market then moved"],
+    ["#Sharpe", "Annual Sharpe ratio before costs; a dash where there are too few days for a standard error"],
+    ["Verdict", "Better or worse only where the evidence holds out against all cells and every look"],
+  ], rows);
 }
 
 /** Whether two parts of an evaluation speak of the same model, class and step. */

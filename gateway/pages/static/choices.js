@@ -30,6 +30,18 @@ export function settled(wanted, shown) {
   };
 }
 
+/** Sentences about records and bars that nobody knows; they are taken out of what was asked. */
+export function unknown(wanted) {
+  const names = { record: [RECORDS, "record"], interval: [INTERVALS, "length of bars"] };
+  return Object.entries(names)
+    .filter(([name, [options]]) => wanted[name] !== null && !Object.hasOwn(options, wanted[name]))
+    .map(([name, [, word]]) => {
+      const text = `There is no ${word} “${wanted[name].slice(0, 40)}”.`;
+      wanted[name] = null;
+      return text;
+    });
+}
+
 /** Sentences about what was asked and is not there. */
 export function missing(wanted, shown) {
   const said = { model_name: [shown.models, "model"], asset_class: [shown.classes, "class"], step: [shown.steps, "step"] };

@@ -2,7 +2,7 @@
 that the address names. What is shown stays when a later reading fails. */
 
 import { cellTable, csvOf, same } from "./cells.js";
-import { asked, drawChoices, keep, missing, settled } from "./choices.js";
+import { asked, drawChoices, keep, missing, settled, unknown } from "./choices.js";
 import { save } from "./download.js";
 import { element, fill } from "./elements.js";
 import { INTERVALS, RECORDS, SHORT_CLASSES, ahead, className, share, worth } from "./estimates.js";
@@ -13,7 +13,7 @@ import { drawSkill, skillTable } from "./skill.js";
 import { drawnToWidth } from "./svg.js";
 import { table } from "./tables.js";
 import { evidence, fillTiles } from "./tiles.js";
-import { age, counted, instant, number } from "./wording.js";
+import { age, counted, day, instant, number } from "./wording.js";
 
 const ADDRESS = "/showcase/evaluation";
 const AGAIN_MS = 300_000;
@@ -26,7 +26,8 @@ const slot = (kind, name) => page.querySelector(`[data-${kind}="${name}"]`);
 
 let shown = null; // the document on the page
 let choice = asked();
-let told = []; // sentences about what the address asked for and is not there
+let told = unknown(choice); // sentences about what the address asked for and is not there
+let settledOnce = false; // whether the address was taken at its word
 let trouble = null; // why the newest reading failed
 let readAt = 0;
 let reading = 0;
@@ -43,7 +44,8 @@ async function read(record, interval) {
     if (mine !== reading) return;
     if (!response.ok) throw new Error(body.detail ?? `The server answered ${response.status}.`);
     [shown, trouble, readAt] = [body, null, Date.parse(response.headers.get("date")) || Date.now()];
-    told = missing(choice, shown);
+    if (!settledOnce) told.push(...missing(choice, shown));
+    settledOnce = true;
     choice = settled(choice, shown);
     draw();
   } catch (error) {
@@ -84,7 +86,7 @@ function drawNotices() {
     texts.push(`The daily evaluation is overdue: what you see was made ${age(old)} ago, on ${instant(shown.made_at)}.`);
   }
   texts.push(...told);
-  const notices = texts.map((text) => element("p", { class: "notice" }, text));
+  const notices = texts.map((text, index) => element("p", { class: index === 0 && shown.notice && !empty ? "notice" : "notice warn" }, text));
   if (trouble) {
     const again = element("button", { type: "button", class: "button", "data-retry": true }, "Try again");
     notices.unshift(element("p", { class: "notice bad trouble" },
@@ -115,9 +117,11 @@ function drawShown() {
   fill(part("about"), `${model}: ${className(choice.asset_class).toLowerCase()}, ${ahead(place.step)} `,
     element("b", { class: `badge ${shown.record}` }, `${RECORDS[shown.record].toLowerCase()} record`));
   part("span").textContent = `${INTERVALS[shown.interval]} bars, as of ${instant(shown.as_of)}${cell
-    ? `; outcomes from ${cell.first_day} to ${cell.last_day}` : ""}.`;
+    ? `; outcomes from ${day(cell.first_day)} to ${day(cell.last_day)}` : ""}.`;
   const pooled = pooledOf(model);
-  part("sentence").textContent = pooled ? pooled.sentence : `${model} is what the others are compared with.`;
+  fill(part("sentence"), ...(pooled
+    ? [element("strong", {}, "All classes and steps together: "), pooled.sentence]
+    : [`${model} is what the others are compared with.`]));
   fillTiles(page, { cell, verdict: find(shown.verdicts), portfolio: find(shown.sharpe), model });
 
   const reliability = find(shown.reliability);
@@ -130,7 +134,7 @@ function drawShown() {
 
   const tell = { counted: number, worth, days: (days) => (days === null ? "–" : number(Math.ceil(days))) };
   const cells = skillRows(model);
-  chart("skill", cells, drawSkill, (rows) => skillTable("Skill by bars ahead and class", "Cell", rows, tell), () =>
+  chart("horizons", cells, drawSkill, (rows) => skillTable("Skill by bars ahead and class", "Cell", rows, tell), () =>
     `${model}, ${shown.record} record. n and n_eff of each row stand in the table.`);
   const models = modelRows();
   chart("models", models, drawSkill, (rows) => skillTable("Skill of every model", "Model", rows, tell), () =>
@@ -151,15 +155,15 @@ function intervals(none) {
   return none ? "The record is too short for intervals." : "Bars are 95 % intervals.";
 }
 
-/** One row per step and class of a model, under its row of all of them pooled. */
+/** One row per step and class of a model, first those of all steps pooled. */
 function skillRows(model) {
   const row = (step, name) => ({
-    group: step ? ahead(step) : "", shortGroup: step ? `${step} ${step === 1 ? "bar" : "bars"}` : "",
-    label: step ? className(name) : "All classes and steps", shortLabel: step ? SHORT_CLASSES[name] ?? name : "All, pooled",
+    group: ahead(step), shortGroup: step ? `${step} ${step === 1 ? "bar" : "bars"}` : "all",
+    label: className(name), shortLabel: SHORT_CLASSES[name] ?? name,
     words: `${className(name)}, ${ahead(step)}`, kind: name,
     verdict: shown.verdicts.find((one) => same(one, { model_name: model, asset_class: name, step })) ?? null,
   });
-  return [row(0, "all"), ...shown.steps.flatMap((step) => shown.classes.map((name) => row(step, name)))];
+  return [0, ...shown.steps].flatMap((step) => shown.classes.map((name) => row(step, name)));
 }
 
 function modelRows() {
@@ -230,9 +234,8 @@ page.addEventListener("click", ({ target }) => {
   if (target.closest("[data-retry]")) void read(choice.record, choice.interval);
 });
 part("csv").addEventListener("click", () => {
-  const day = shown.as_of.slice(0, 10);
   const file = new Blob([csvOf(shown.cells)], { type: "text/csv;charset=utf-8" });
-  save(file, `candlecast-${shown.record}-${shown.interval}-${day}.csv`);
+  save(file, `candlecast-${shown.record}-${shown.interval}-${shown.as_of.slice(0, 10)}.csv`);
 });
 
 const refresh = () => {

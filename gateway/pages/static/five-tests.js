@@ -2,9 +2,16 @@
 
 import { element } from "./elements.js";
 import { NONE, ahead, gain, known, range, ratio, share } from "./estimates.js";
+import { head } from "./tables.js";
 import { number } from "./wording.js";
 
-const COLUMNS = ["Test", "#Value", "#95 % interval", "#Events", "Gate", "Result"];
+const COLUMNS = [
+  "Test",
+  "#Value",
+  ["#95 % interval", "Of the value, for somebody who looks once"],
+  ["#Events", "Releases that the value is made from; each is one observation"],
+  ["Result", "Passed or failed only where the whole interval lies on one side of the gate"],
+];
 
 /** The table for one model; tests of a pair of models stand whichever model is chosen. */
 export function fiveTable(tests, model) {
@@ -27,10 +34,8 @@ export function fiveTable(tests, model) {
       (of("5") ?? []).map((row) => [`${ahead(row.step)}, against ${row.against}`, row.gain, plus, null, row.gate, null]),
       "there is no ensemble in this record"),
   ];
-  const heads = COLUMNS.map((name) =>
-    element("th", { scope: "col", class: name.startsWith("#") ? "n" : null }, name.replace("#", "")));
   return element("table", { class: "five" }, element("caption", { class: "hidden" }, "The five tests of the evaluation plan"),
-    element("thead", {}, element("tr", {}, ...heads)), ...bodies);
+    element("thead", {}, element("tr", {}, ...COLUMNS.map(head))), ...bodies);
 }
 
 function mine(rows, model) {
@@ -43,21 +48,23 @@ function plus(value) {
 
 /** One test: a heading row, then [what, estimate, tell, events, result, why not] each. */
 function section(title, about, gate, rows, missing) {
-  const head = element("tr", { class: "test" }, element("th", { scope: "rowgroup", colspan: 6 },
-    element("strong", {}, title), " ", element("span", { class: "soft" }, about)));
-  const shown = rows.length > 0 ? rows : [["", null, null, null, "not applicable", missing]];
-  return element("tbody", {}, head, ...shown.map(([what, estimate, tell, events, result, why]) => {
-    const cells = why === null && estimate
-      ? [tell(estimate.value), range(estimate.low, estimate.high, tell), known(events) ? number(events) : NONE, gate]
-      : [NONE, NONE, known(events) ? number(events) : NONE, gate];
-    return element("tr", {},
-      element("th", { scope: "row" }, what || "All"),
-      ...cells.map((text, index) => element("td", { class: index < 3 ? "n" : null }, text)),
-      element("td", {}, ...verdictOf(why ? "not applicable" : result, why)));
-  }));
+  const told = element("th", { scope: "rowgroup", colspan: COLUMNS.length }, element("span", { class: "kept" },
+    element("strong", {}, title), " ", element("span", { class: "soft" }, `${about}; gate: ${gate}`)));
+  const shown = rows.length > 0 ? rows : [["All", null, null, null, null, missing]];
+  return element("tbody", {}, element("tr", { class: "test" }, told), ...shown.map(row));
 }
 
-function verdictOf(result, why) {
-  const badge = element("b", { class: `badge ${result.replace(" ", "-")}` }, result);
-  return why ? [badge, " ", element("span", { class: "soft" }, why)] : [badge];
+function row([what, estimate, tell, events, result, why]) {
+  const place = element("th", { scope: "row" }, what);
+  if (why !== null) {
+    const reason = element("span", { class: "kept" }, badge("not applicable"), " ", element("span", { class: "soft" }, why));
+    return element("tr", {}, place, element("td", { colspan: COLUMNS.length - 1, class: "why-not" }, reason));
+  }
+  const numbers = [tell(estimate.value), range(estimate.low, estimate.high, tell), known(events) ? number(events) : NONE];
+  return element("tr", {}, place, ...numbers.map((text) => element("td", { class: "n" }, text)),
+    element("td", {}, badge(result)));
+}
+
+function badge(result) {
+  return element("b", { class: `badge ${result.replace(" ", "-")}` }, result);
 }

@@ -65,7 +65,16 @@ export function skillTable(caption, first, rows, tell) {
     range(row.verdict.cs_low, row.verdict.cs_high, gain), tell.counted(row.verdict.n_pairs),
     tell.worth(row.verdict.n_eff), row.verdict.verdict.replace("_", " "), tell.days(row.verdict.days_to_decision),
   ]);
-  return table(caption, [first, "#Skill", "#One look", "#Watched daily", "#n", "#n_eff", "Verdict", "#Days to go"], cells);
+  return table(caption, [
+    first,
+    ["#Skill", "1 − CRPS of the model / CRPS of baseline-rw, on the forecasts that both made"],
+    ["#One look", "95 % interval for somebody who looks once"],
+    ["#Watched daily", "95 % interval that stays valid however often one looks"],
+    ["#n", "Pairs of a forecast and an outcome that both were scored on"],
+    ["#n_eff", "How many independent outcomes the days are worth"],
+    ["Verdict", "Better or worse only where the evidence holds out against all cells and every look"],
+    ["#Days to go", "Until four records of five with this skill and noise would carry a verdict"],
+  ], cells);
 }
 
 /** From lowest to highest: all dots and 0, and of intervals no more than as much again on either side. */
@@ -95,8 +104,10 @@ function axes(x, low, high, floor, width, height, narrow) {
   }
   made.append(
     shape("line", { class: "ideal", x1: x(0), x2: x(0), y1: 4, y2: floor }),
-    shape("text", { class: "axis", x: (x(low) + x(high)) / 2, y: height - 5, "text-anchor": "middle" },
-      narrow ? "CRPS skill, %" : "\u2190 worse than the baseline    CRPS skill, %    better \u2192"),
+    narrow ? "" : shape("text", { class: "axis", x: (x(low) + x(high)) / 2, y: height - 5, "text-anchor": "middle" },
+      "CRPS skill, %"),
+    shape("text", { class: "axis", x: x(low), y: height - 5 }, narrow ? "\u2190 worse" : "\u2190 worse than the baseline"),
+    shape("text", { class: "axis", x: x(high), y: height - 5, "text-anchor": "end" }, "better \u2192"),
   );
   return made;
 }

@@ -98,12 +98,11 @@ function sharpeTile(portfolio) {
   if (!portfolio) return NOTHING;
   const [[, gross], ...costly] = costsOf(portfolio);
   const n = `n ${counted(portfolio.n_days, "day")} · n_eff ${number(portfolio.n_days)}, none overlap`;
-  if (!known(gross.value)) return [NONE, ["no returns yet: under two days with a direction"], n];
-  const error = known(gross.se) ? ` ± ${ratio(gross.se)}` : "";
+  if (!known(gross.value) || !known(gross.se)) return [NONE, ["too few days for a standard error: not shown"], n];
   return [
-    `${ratio(gross.value)}${error}`,
+    `${ratio(gross.value)} ± ${ratio(gross.se)}`,
     [
-      error ? "before costs, ± one standard error" : "before costs; under 30 days no standard error",
+      "before costs, ± one standard error",
       costly.map(([cost, net]) => `${ratio(net.value)} at ${cost}`).join(", "),
       known(portfolio.deflated) ? `deflated for ${counted(portfolio.n_trials, "portfolio")}: ${share(portfolio.deflated)}` : null,
     ],

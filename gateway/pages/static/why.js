@@ -91,5 +91,10 @@ document.addEventListener("keydown", (event) => {
   hide();
   event.preventDefault();
 });
-window.addEventListener("scroll", () => hide(), { capture: true, passive: true });
+/** Reaching an owner by keyboard scrolls it into view: then its explanation goes along. */
+function scrolled() {
+  if (shown?.owner.matches(":focus-visible")) put(shown.tip, shown.owner);
+  else hide();
+}
+window.addEventListener("scroll", scrolled, { capture: true, passive: true });
 window.addEventListener("resize", () => hide());
