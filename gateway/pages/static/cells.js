@@ -13,7 +13,7 @@ export function cellTable(shown, model) {
     return [
       className(cell.asset_class), ahead(cell.step), number(cell.n), worth(cell.n_eff), share(inside.value),
       range(inside.low, inside.high, share), share(cell.raw_coverage.inside.value), number(cell.interval_score, 3),
-      gain(verdict?.crps_skill), share(cell.hit_rate.value), known(gross?.se) ? ratio(gross.value) : NONE,
+      gain(verdict?.crps_skill), share(cell.hit_rate.value), known(gross?.se) ? `${ratio(gross.value)} ± ${ratio(gross.se)}` : NONE,
       verdict ? verdict.verdict.replace("_", " ") : NONE,
     ];
   });
@@ -27,7 +27,7 @@ export function cellTable(shown, model) {
     ["#Interval score", "Width of the band, and ten times by how far outcomes missed it, in σ at issue; less is better"],
     ["#CRPS skill", "1 − CRPS of the model / CRPS of baseline-rw, on the forecasts that both made"],
     ["#Hits", "Share of forecasts whose median moved the way the market then moved"],
-    ["#Sharpe", "Annual Sharpe ratio before costs; a dash where there are too few days for a standard error"],
+    ["#Sharpe", "Annual Sharpe ratio before costs ± its standard error; a dash where there are too few days for a standard error"],
     ["Verdict", "Better or worse only where the evidence holds out against all cells and every look"],
   ], rows);
 }
