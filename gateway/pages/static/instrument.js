@@ -149,7 +149,7 @@ function drawChoices() {
 }
 
 function drawSteps() {
-  const { older, newer } = timeline.around(chart.forecast.issued_at);
+  const { older, newer } = timeline.around(chart.document);
   part.issued.textContent = instant(chart.forecast.issued_at);
   for (const [button, target] of [[part.older, older], [part.newer, newer]]) {
     button.disabled = !target;
@@ -222,7 +222,7 @@ function say(sentence) {
 }
 
 function walk(way) {
-  const target = timeline.around(chart.forecast.issued_at)[way];
+  const target = timeline.around(chart.document)[way];
   // The newest forecast is shown as such, so that the page goes on following it.
   if (target) choose({ id: target.newest ? null : target.prediction_id, model: chart.forecast.model_name });
 }
