@@ -18,7 +18,7 @@ from candlecast.store.checks import CHECKS
 from gateway.answers import Document, Moment, Rendered, iso
 from gateway.content.jobs import Attempt, Job, attempts_of, jobs_of
 from gateway.content.overview import Listed
-from gateway.content.shelf import utc
+from gateway.content.shelf import SYNTHETIC_STORE, utc
 from gateway.database import Database, Row
 from gateway.probe import ServerSeen
 
@@ -183,8 +183,11 @@ class Status:
         now = datetime.fromtimestamp(moment.second, UTC)
         n_entries, n_bytes = around.cache()
         lost_at = around.database.lost_at
+        listed = around.listed()
+        synthetic = any(outline.synthetic for item in listed for outline in item.outlines)
         return {
             "now": iso(now),
+            "notice": SYNTHETIC_STORE if synthetic else None,
             "read_at": iso(known.read_at) if known.jobs else None,
             "database": {
                 "reachable": around.database.reachable is True,
@@ -194,7 +197,7 @@ class Status:
             "version": version("candlecast"),
             "jobs": [job.fields(now) for job in known.jobs],
             "server": _server_fields(around.server() or known.server),
-            "freshness": freshness_of(around.listed(), moment),
+            "freshness": freshness_of(listed, moment),
             "ledger": known.heads,
             "verified": known.verified,
             "scores_checked": known.scores_checked,

@@ -115,6 +115,7 @@ class StatusAnswer(BaseModel):
     """How the whole thing is."""
 
     now: datetime
+    notice: str | None = Field(description="What to know first, in plain words.")
     read_at: datetime | None = Field(description="When jobs and ledger were read; null if they never were.")
     database: DatabaseAnswer
     cache: CacheAnswer

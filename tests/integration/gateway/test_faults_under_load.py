@@ -30,8 +30,8 @@ WARM = (
     "/showcase/performance/verdicts",
 )
 COLD = "/showcase/performance?step={}"
-N_READERS = 8
-REST_S = 0.005  # of each reader between two requests: the machine has other things to do
+N_READERS = 6
+REST_S = 0.01  # of each reader between two requests: the machine has other things to do
 
 
 class Readers(threading.Thread):

@@ -64,7 +64,7 @@ def test_however_requests_are_spread_no_window_admits_more_than_its_number() -> 
 
 
 def test_a_flood_of_addresses_is_remembered_within_bounds_and_who_is_over_the_limit_stays_so() -> None:
-    limiter, clock = make("50/minute", n_clients=100)
+    limiter, _ = make("50/minute", n_clients=100)
     for number in range(10_000):
         limiter.admit(f"10.0.{number}")
     for _ in range(51):
