@@ -14,7 +14,7 @@ TEMPLATES: Final = Environment(
     lstrip_blocks=True,
 )
 # `assets`: the address below which static/ is served. `charts`: whether set-up could fetch the chart library.
-TEMPLATES.globals.update(assets=f"/assets/{VERSION}", charts="uplot.js" in ASSETS)
+TEMPLATES.globals.update(assets=f"/assets/{VERSION}", charts="vendor/uplot.js" in ASSETS)
 
 
 def draw(template: str, *, place: str | None, **context: Any) -> bytes:

@@ -8,28 +8,13 @@ from starlette.responses import Response
 from gateway import problems
 from gateway.answers import HTML
 from gateway.content.overview import Overview
+from gateway.pages.assets import modules
 from gateway.pages.shell import draw
 from gateway.parameters import symbol_of
 from gateway.routes.site import Site
 from gateway.service import OVERVIEW
 
-# What instrument.js imports, in the order of need: named in the page, they come side by side and not one by one.
-MODULES: Final = (
-    "chart-data.js",
-    "wording.js",
-    "fan-chart.js",
-    "fan-layers.js",
-    "time-ticks.js",
-    "feed.js",
-    "choice.js",
-    "timeline.js",
-    "instrument-parts.js",
-    "elements.js",
-    "read-out.js",
-    "table-view.js",
-    "trust.js",
-    "download.js",
-)
+MODULES: Final = modules("instrument/instrument.js")
 LONGEST: Final = 40  # signs of an unknown symbol that its page repeats
 
 

@@ -1,6 +1,6 @@
 """What a browser opens: the pages, and the files they load."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
@@ -8,31 +8,13 @@ from starlette.responses import Response
 from gateway import problems
 from gateway.answers import HTML, Document, accepts_gzip
 from gateway.content.board import board_key
-from gateway.pages.assets import ASSETS, COMPRESSED, VERSION
+from gateway.pages.assets import ASSETS, COMPRESSED, VERSION, modules
 from gateway.pages.reference import draw_reference
 from gateway.pages.shell import draw
 from gateway.parameters import ModelName, only
 from gateway.routes.site import Sent, Site
 from gateway.schemas.showcase import Interval
 from gateway.service import Target
-
-# What evaluation.js imports: named in the page, they come side by side and not one by one.
-EVALUATION: Final = (
-    "cells.js",
-    "choices.js",
-    "download.js",
-    "elements.js",
-    "estimates.js",
-    "five-tests.js",
-    "marks.js",
-    "pit.js",
-    "reliability.js",
-    "skill.js",
-    "svg.js",
-    "tables.js",
-    "tiles.js",
-    "wording.js",
-)
 
 
 def build(site: Site) -> APIRouter:
@@ -57,7 +39,8 @@ def build(site: Site) -> APIRouter:
         return Sent(status_page.at(site.service.moment()))
 
     # Every parameter is the script's: which record, interval, model, class and step the address names.
-    evaluation_page = Document(draw("evaluation.html", place="/evaluation", modules=EVALUATION), HTML, max_age_s=300)
+    frame = draw("evaluation.html", place="/evaluation", modules=modules("evaluation/evaluation.js"))
+    evaluation_page = Document(frame, HTML, max_age_s=300)
 
     @router.get("/evaluation")
     async def evaluation() -> Response:
@@ -81,7 +64,7 @@ def build(site: Site) -> APIRouter:
     async def favicon(request: Request) -> Response:
         return _file(request, "icon.svg", VERSION)
 
-    @router.get("/assets/{version}/{name}")
+    @router.get("/assets/{version}/{name:path}")
     async def asset(request: Request, version: str, name: str) -> Response:
         return _file(request, name, version)
 

@@ -36,7 +36,7 @@ POLICY = {
     "/instrument/{symbol}": OPEN,
     "/method": OPEN,
     "/status": OPEN,
-    "/assets/{version}/{name}": OPEN,
+    "/assets/{version}/{name:path}": OPEN,
     "/openapi.json": OPEN,
     "/showcase/chart/{symbol}": OPEN,
     "/showcase/evaluation": OPEN,

@@ -21,7 +21,7 @@ FREELY = "100000/second"
 NOT_DESCRIBED = {
     "/",
     "/api",
-    "/assets/{version}/{name}",
+    "/assets/{version}/{name:path}",
     "/evaluation",
     "/favicon.ico",
     "/instrument/{symbol}",

@@ -1,6 +1,7 @@
 /* What a reader may take along: the numbers as CSV, the chart as a PNG that says whose it is and what it is worth. */
 
-import { instant, quantileName } from "./wording.js";
+import { save } from "../save.js";
+import { instant, quantileName } from "../wording.js";
 
 /** The forecast as CSV (RFC 4180): a row per step, the digits of the API, the outcome empty while it is open. */
 function csvOf(chart) {
@@ -85,15 +86,4 @@ export function savePng(chart, fan, lines, address) {
     "Not investment advice.";
   const picture = pictureOf(fan.canvas, fan.colours, { title, lines, notice: answer.notice, source });
   picture.toBlob((blob) => save(blob, fileName(chart, "png")));
-}
-
-/** Give the reader a file. */
-export function save(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  document.body.append(link);
-  link.click();
-  link.remove();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }

@@ -1,6 +1,6 @@
 /* Numbers of the evaluation as text: shares, skills and ratios with their intervals; what nobody knows is a dash. */
 
-import { number, percent } from "./wording.js";
+import { number, percent } from "../wording.js";
 
 export const NONE = "–";
 const THIN = "\u202f";

@@ -1,8 +1,8 @@
 /* The parts of the page around the chart, each drawn anew from what is known. */
 
 import { describeEvent } from "./fan-chart.js";
-import { element, explained, fill } from "./elements.js";
-import { age, counted, decimalsOf, instant, number, percent } from "./wording.js";
+import { element, explained, fill } from "../elements.js";
+import { age, counted, decimalsOf, instant, number, percent } from "../wording.js";
 
 /** Under the title: the last close, when the forecast was issued, how old it is, and what kind of record it is. */
 export function drawStanding(parent, answer, receivedAt) {

@@ -1,6 +1,6 @@
 /* What is shown, kept in the address: record, bars, model, class and step. Opening the address shows the same again. */
 
-import { element, fill } from "./elements.js";
+import { element, fill } from "../elements.js";
 import { INTERVALS, RECORDS, className } from "./estimates.js";
 
 export const NAMES = ["record", "interval", "model_name", "asset_class", "step"];

@@ -2,7 +2,7 @@
 
 import { describeEvent } from "./fan-chart.js";
 import { earlierBand, served, valueAt, verdictOf } from "./chart-data.js";
-import { amount, decimalsOf, instant, move, number, quantileName } from "./wording.js";
+import { amount, decimalsOf, instant, move, number, quantileName } from "../wording.js";
 
 const SAID = { inside: "inside the 80\u202f% band", above: "above the 80\u202f% band", below: "below the 80\u202f% band" };
 

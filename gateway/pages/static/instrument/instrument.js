@@ -3,15 +3,15 @@
 import { columnsOf } from "./chart-data.js";
 import { chartAddress, choiceOf, searchOf } from "./choice.js";
 import { saveCsv, savePng } from "./download.js";
-import { element, fill } from "./elements.js";
+import { element, fill } from "../elements.js";
 import { FanChart, SPANS } from "./fan-chart.js";
 import { Feed, askAgain } from "./feed.js";
-import { drawEarlier, drawFacts, drawNotices, drawReading, drawReleases, drawStanding } from "./instrument-parts.js";
+import { drawEarlier, drawFacts, drawNotices, drawReading, drawReleases, drawStanding } from "./parts.js";
 import { readAt, sentenceOf } from "./read-out.js";
 import { drawTable } from "./table-view.js";
 import { Timeline } from "./timeline.js";
 import { drawTrust } from "./trust.js";
-import { instant } from "./wording.js";
+import { instant } from "../wording.js";
 
 const page = document.getElementById("instrument");
 const symbol = page.dataset.symbol;

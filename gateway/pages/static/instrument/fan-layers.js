@@ -4,7 +4,7 @@
  * canvas pixels; `dot` is one CSS pixel. */
 
 import { earlierBand, DRAWN_LEVELS, served } from "./chart-data.js";
-import { clock, decimalsOf, number, shortDay } from "./wording.js";
+import { clock, decimalsOf, number, shortDay } from "../wording.js";
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
 

@@ -1,8 +1,8 @@
 /* The tiles: one number each, what it means beside its null, and how much evidence is behind it. */
 
-import { element, fill } from "./elements.js";
+import { element, fill } from "../elements.js";
 import { NONE, VERDICTS, chance, gain, known, range, ratio, share, worth } from "./estimates.js";
-import { counted, number } from "./wording.js";
+import { counted, number } from "../wording.js";
 
 const TOO_SHORT = "too short for an interval";
 

@@ -1,6 +1,6 @@
 /* Tables made from rows: what a chart shows, to be read, and what the evaluation lists. */
 
-import { element, explained } from "./elements.js";
+import { element, explained } from "../elements.js";
 
 /** A table with a caption for those who do not see where it stands. The first cell of a row is its heading.
  *

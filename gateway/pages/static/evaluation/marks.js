@@ -3,7 +3,7 @@
 A chart is one stop of the tab key; arrow keys, Home and End walk through its marks. What a mark says is its
 accessible name, and the same text stands beside it while it has the focus or the pointer. */
 
-import { element } from "./elements.js";
+import { element } from "../elements.js";
 import { shape } from "./svg.js";
 
 /** A mark around (x, y) that says `text`; `drawn` is what is seen of it. */

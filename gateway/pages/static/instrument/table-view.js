@@ -1,8 +1,8 @@
 /* The forecast as a table: the same numbers as the chart, for whoever reads rather than looks. */
 
 import { verdictOf } from "./chart-data.js";
-import { element, fill } from "./elements.js";
-import { decimalsOf, instant, number, quantileName } from "./wording.js";
+import { element, fill } from "../elements.js";
+import { decimalsOf, instant, number, quantileName } from "../wording.js";
 
 /** Fill `table` with a row per step; outcomes only where the chart shows them. */
 export function drawTable(table, chart) {

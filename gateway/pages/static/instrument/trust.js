@@ -1,8 +1,8 @@
 /* How far to trust a forecast: the verdict on its model, and how often its 80 % band held on this instrument. */
 
-import { element, explained, fill } from "./elements.js";
+import { element, explained, fill } from "../elements.js";
 import { askAgain } from "./feed.js";
-import { counted, number, percent } from "./wording.js";
+import { counted, number, percent } from "../wording.js";
 
 const BASELINE = "baseline-rw";
 const SAID = { live: "live record", late: "late record", replay: "replays", synthetic: "synthetic bars" };

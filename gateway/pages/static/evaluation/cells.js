@@ -2,7 +2,7 @@
 
 import { NONE, ahead, className, gain, known, range, ratio, share, worth } from "./estimates.js";
 import { table } from "./tables.js";
-import { number } from "./wording.js";
+import { number } from "../wording.js";
 
 /** Every cell of one model, with its verdict and its Sharpe ratio before costs. */
 export function cellTable(shown, model) {

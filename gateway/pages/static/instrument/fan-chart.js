@@ -5,7 +5,7 @@
 import { DRAWN_LEVELS } from "./chart-data.js";
 import * as layers from "./fan-layers.js";
 import { ticksOf } from "./time-ticks.js";
-import { decimalsOf, number } from "./wording.js";
+import { decimalsOf, number } from "../wording.js";
 
 const COLOURS = {
   card: "--card", ink: "--ink", soft: "--soft", grid: "--chart-grid", edge: "--fan-edge", median: "--median",

@@ -1,6 +1,6 @@
 /* Where the axis of bars says the time: at the first bar of an hour, day, week, month or year, as room allows. */
 
-import { clock, month, shortDay } from "./wording.js";
+import { clock, month, shortDay } from "../wording.js";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;

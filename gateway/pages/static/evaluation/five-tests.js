@@ -1,9 +1,9 @@
 /* The five tests of the evaluation plan as one table: value, interval, gate, and why a test does not apply. */
 
-import { element } from "./elements.js";
+import { element } from "../elements.js";
 import { NONE, ahead, gain, known, range, ratio, share } from "./estimates.js";
 import { head } from "./tables.js";
-import { number } from "./wording.js";
+import { number } from "../wording.js";
 
 const COLUMNS = [
   "Test",

@@ -3,8 +3,8 @@ that the address names. What is shown stays when a later reading fails. */
 
 import { cellTable, csvOf, same } from "./cells.js";
 import { asked, drawChoices, keep, missing, settled, unknown } from "./choices.js";
-import { save } from "./download.js";
-import { element, fill } from "./elements.js";
+import { save } from "../save.js";
+import { element, fill } from "../elements.js";
 import { INTERVALS, RECORDS, SHORT_CLASSES, ahead, className, share, worth } from "./estimates.js";
 import { fiveTable } from "./five-tests.js";
 import { drawPit, pitTable } from "./pit.js";
@@ -13,7 +13,7 @@ import { drawSkill, skillTable } from "./skill.js";
 import { drawnToWidth } from "./svg.js";
 import { table } from "./tables.js";
 import { evidence, fillTiles } from "./tiles.js";
-import { age, counted, day, instant, number } from "./wording.js";
+import { age, counted, day, instant, number } from "../wording.js";
 
 const ADDRESS = "/showcase/evaluation";
 const AGAIN_MS = 300_000;
