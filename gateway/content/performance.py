@@ -16,6 +16,7 @@ Record = Literal["live", "late", "replay", "synthetic"]
 
 FILTERS: Final = ("symbol", "interval", "model_name", "step", "window", "record")
 KEY: Final = ("record", "symbol", "interval", "model_name", "step", "window")  # names a row, and orders them
+FIRST: Final = (None,) * len(KEY)  # the place before the first row
 MAX_ROWS: Final = 2000
 
 NOTE: Final = (
@@ -36,7 +37,8 @@ async def read_performance(database: Database, key: tuple[str, ...]) -> Document
     """The rows that a key of `performance_key` selects, `MAX_ROWS` at most."""
     filters: dict[str, Any] = {name: text or None for name, text in zip(FILTERS, key[1:], strict=True)}
     filters["step"] = int(filters["step"]) if filters["step"] else None
-    rows = await database.rows("gateway_performance", **filters, max_rows=MAX_ROWS + 1)
+    query = {**filters, "asset_class": None, **_after(FIRST), "n_rows": MAX_ROWS + 1}
+    rows = await database.rows("gateway_performance", **query)
     document = performance_json(filters, rows, MAX_ROWS)
     return Document(orjson.dumps(document), max_age_s=60, fresh_s=60.0)
 
@@ -55,9 +57,8 @@ async def read_performance_page(
     Problem : 422 for a cursor of another question; 503 while the database cannot be read.
     """
     asked = ["performance", dict(filters)]
-    place = place_of(cursor, asked, _key) if cursor is not None else (None,) * len(KEY)
-    after = {f"after_{name}": value for name, value in zip(KEY, place, strict=True)}
-    rows = await database.rows("gateway_performance_page", **filters, **after, n_rows=limit + 1)
+    place = place_of(cursor, asked, _key) if cursor is not None else FIRST
+    rows = await database.rows("gateway_performance", **filters, **_after(place), n_rows=limit + 1)
     following = cursor_of(asked, [rows[limit - 1][name] for name in KEY]) if len(rows) > limit else None
     page = performance_json(filters, rows, limit)
     return page, following
@@ -76,6 +77,11 @@ def performance_json(filters: Mapping[str, Any], rows: Sequence[Row], limit: int
         "notice": SYNTHETIC_STORE if any(row["record"] == "synthetic" for row in told) else None,
         "rows": told,
     }
+
+
+def _after(place: Sequence[Any]) -> dict[str, Any]:
+    """The key of the last row before a piece, as the query's parameters."""
+    return {f"after_{name}": value for name, value in zip(KEY, place, strict=True)}
 
 
 def _key(values: list[Any]) -> tuple[Any, ...]:

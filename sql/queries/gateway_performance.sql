@@ -1,8 +1,11 @@
--- gateway_performance: the track record, filtered.
+-- gateway_performance: a piece of the track record, filtered, in the order of its key.
 --
 -- One row     one row of signal_performance
--- Parameters  symbol, interval, model_name, step (int), window, record: NULL for no filter; max_rows int
+-- Parameters  symbol, asset_class, interval, model_name, step (int), window, record: NULL for no filter; after_record,
+--             after_symbol, after_interval, after_model_name, after_step (int), after_window: the last row of the piece
+--             before, NULL for the first; n_rows int
 -- Read by     gateway.content.performance
+-- Index       signal_performance_key, where a symbol is named
 
 SELECT
     performance.symbol,
@@ -55,11 +58,22 @@ SELECT
     performance.updated_at
 FROM candlecast.signal_performance AS performance
 WHERE (CAST(:symbol AS text) IS NULL OR performance.symbol = :symbol)
+  AND (CAST(:asset_class AS text) IS NULL OR performance.asset_class = :asset_class)
   AND (CAST(:interval AS text) IS NULL OR performance.interval = :interval)
   AND (CAST(:model_name AS text) IS NULL OR performance.model_name = :model_name)
   AND (CAST(:step AS integer) IS NULL OR performance.step = :step)
   AND (CAST(:window AS text) IS NULL OR performance."window" = :window)
   AND (CAST(:record AS text) IS NULL OR performance.record = :record)
+  AND (
+    CAST(:after_record AS text) IS NULL
+    OR (
+        performance.record, performance.symbol, performance.interval, performance.model_name, performance.step,
+        performance."window"
+    ) > (
+        :after_record, CAST(:after_symbol AS text), CAST(:after_interval AS text), CAST(:after_model_name AS text),
+        CAST(:after_step AS integer), CAST(:after_window AS text)
+    )
+  )
 ORDER BY
     performance.record,
     performance.symbol,
@@ -67,4 +81,4 @@ ORDER BY
     performance.model_name,
     performance.step,
     performance."window"
-LIMIT :max_rows;
+LIMIT CAST(:n_rows AS integer);
