@@ -22,6 +22,7 @@ from candlecast.store.keys import TooManyKeys, create_key, list_keys, revoke_key
 from gateway.access import presented
 from gateway.app import create_app
 from gateway.front import Front
+from gateway.service import OVERVIEW, Target
 from gateway.settings import GatewaySettings, WeakKey
 
 SHOWCASE_KEY = "q8Zr4Tn1Vb6Xk3Lm9Pw5Hs7Jd2Gf0Cy-Ae"
@@ -554,3 +555,17 @@ async def test_each_answer_of_the_framework_carries_an_id_and_takes_a_clean_one(
     assert given.headers["x-request-id"] == "trace-7.a_B"
     assert wrong.headers["x-request-id"] == "trace-8"
     assert len(set(made)) == 3
+
+
+async def test_an_address_that_a_key_opened_never_returns_early(market: Any, running: Any) -> None:
+    target = Target("/showcase/instruments", OVERVIEW)
+    scope = {"path": "/secret", "raw_path": b"/secret", "query_string": b""}
+
+    async with running() as (_, front):
+        front.remember({**scope, "state": {"key_id": "abc"}}, target)
+        opened_by_key = front.found(b"/secret")
+        front.remember({**scope, "state": {}}, target)
+        open_to_all = front.found(b"/secret")
+
+    assert opened_by_key is None
+    assert open_to_all is not None
